@@ -1,0 +1,161 @@
+"""What the passes derive from an explicit cascade: stages, and for each streamed one its monoid.
+
+A *stream* stage keeps a running state while it walks the streaming axis; nothing of size M x N exists.
+A *host* stage evaluates statements one by one with PyTorch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from attnc.ir.cascade import Expr
+from attnc.ir.node import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Segment(Node):
+    """A piece of the streaming axis: the points lo <= index < hi, or one virtual key (index is None).
+
+    A stream over an axis that is defined by parts has one segment per part; a reduction over an
+    ordinary index has one.
+    """
+
+    index: str | None
+    lo: Expr
+    hi: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Lift(Node):
+    """What a point of one segment contributes: `body`, where all of `when` hold.
+
+    The body is explicit, over the segment's index, the state's axes, inner reductions and reads of
+    inputs or of tensors computed by earlier stages. In an accumulator with a gauge, `Var(gauge.shifted)`
+    stands for the gauge's score minus the reference.
+    """
+
+    segment: int
+    body: Expr
+    when: tuple[Expr, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge(Node):
+    """A running maximum used as the reference of exponentials (THEORY: a moving gauge).
+
+    `pure`: no output depends on it. Its lifts are the scores, natural base. Segments without a lift do
+    not move it. `axes` are the indices of its value.
+    """
+
+    name: str
+    axes: tuple[str, ...]
+    lifts: tuple[Lift, ...]
+    pure: bool = True
+
+    @property
+    def shifted(self) -> str:
+        """The `Var` that stands for score - reference in an accumulator's lift."""
+        return f"{self.name}.shifted"
+
+    @property
+    def shift(self) -> str:
+        """The `Var` that stands for old reference - new reference in `Accumulator.keep`."""
+        return f"{self.name}.shift"
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulator(Node):
+    """One component of the state: fold of its lifts by `op` (sum prod max min any all).
+
+    When the gauge moves the old value becomes the sum of coef * accumulator over `keep`, the
+    coefficients being expressions of `Var(gauge.shift)`. Without a gauge `keep` is empty: it stays.
+    """
+
+    name: str
+    op: str
+    axes: tuple[str, ...]
+    lifts: tuple[Lift, ...]
+    gauge: str | None = None
+    keep: tuple[tuple[Expr, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finish(Node):
+    """An output of the stage: `tensor[left] = value` over Var(accumulator) and Var(gauge).
+
+    The value is total: divisions by an empty sum are already guarded. `when`: where the point exists.
+    """
+
+    tensor: str
+    left: tuple[Expr, ...]
+    indices: tuple[str, ...]
+    value: Expr
+    when: tuple[Expr, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Monoid(Node):
+    """A state, how a point enters it, how two states merge, and what comes out.
+
+    Identity: sums 0, products 1, maxima and gauges -inf, minima inf, any false, all true. Merge: new
+    reference = max of the two; each side's accumulators are corrected by `keep` and combined by `op`.
+    All operators here commute, so any order and bracketing of segments gives the same state.
+    """
+
+    segments: tuple[Segment, ...]
+    gauges: tuple[Gauge, ...]
+    accumulators: tuple[Accumulator, ...]
+    finishes: tuple[Finish, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal(Node):
+    """Why a stage is not one pass: a code, a sentence, two places (`span` and `clash`), and a way out.
+
+    Codes: CROSS IMPLICIT ORDER NSEP NOUT SEQ BIDIR GAUGE STATE OPAQUE.
+    """
+
+    code: str
+    reason: str
+    clash: Node
+    help: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stream(Node):
+    """Plan `stream`: tiles of `parallel`, a loop over the segments of `stream` with a running state.
+
+    `grid` are the outputs' other outer indices (batch, heads); `parallel` is None where the outputs have
+    no index that the streamed operands lack. Every other index is inner: whole inside a tile.
+    """
+
+    name: str
+    monoid: Monoid
+    stream: str
+    parallel: str | None
+    grid: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Host(Node):
+    """Plan `host`: one step of the cascade, evaluated by PyTorch.
+
+    `heavy`: its iteration space carries two lengths or more, or it is a sequential loop over a length.
+    """
+
+    name: str
+    tensors: tuple[str, ...]
+    heavy: bool
+    refusal: Refusal | None = None
+
+
+Stage: TypeAlias = Stream | Host
+
+
+@dataclass(frozen=True, slots=True)
+class Plan(Node):
+    """The stages in order of execution, and every refusal met on the way."""
+
+    stages: tuple[Stage, ...]
+    refusals: tuple[Refusal, ...] = ()

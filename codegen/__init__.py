@@ -1,0 +1,1 @@
+"""The codegen of attnc."""

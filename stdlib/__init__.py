@@ -1,0 +1,1 @@
+"""The stdlib of attnc."""
