@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from attnc.ir.cascade import Expr
 from attnc.ir.node import Node
 
 DType: TypeAlias = Literal["bool", "int32", "int64", "float16", "bfloat16", "float32", "float64"]
@@ -239,8 +240,9 @@ class Axis(Node):
 class Kernel(Node):
     """One program per point of `grid` and tile of `parallel`.
 
-    `sizes` are the run-time scalars in argument order. `types` gives the TileType of every named value.
-    `spec` and `plan` are the lines of the header. `lines` are the spec's spans that statements refer to.
+    `sizes` are the run-time scalars in argument order, each with the size expression of the cascade that the
+    launcher evaluates for it. `types` gives the TileType of every named value.
+    `compute` is the type of arithmetic and of states. `spec` and `plan` are the lines of the header.
     """
 
     name: str
@@ -248,11 +250,12 @@ class Kernel(Node):
     parallel: Axis | None
     axes: tuple[Axis, ...]
     params: tuple[Param, ...]
-    sizes: tuple[str, ...]
+    sizes: tuple[tuple[str, Expr], ...]
     types: tuple[tuple[str, TileType], ...]
     setup: tuple[Statement, ...]
     loops: tuple[Statement, ...]
     finish: tuple[Statement, ...]
+    compute: DType = "float32"
     spec: tuple[str, ...] = ()
     plan: tuple[str, ...] = ()
 

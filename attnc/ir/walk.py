@@ -13,13 +13,13 @@ T = TypeVar("T", bound=Node)
 
 
 @cache
-def _fields(kind: type[Node]) -> tuple[str, ...]:
+def _fields(kind: Any) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind) if field.name != "span")
 
 
 def children(node: Node) -> Iterator[Node]:
     """The nodes directly below, in the order of the fields."""
-    for name in _fields(type(node)):
+    for name in _fields(node.__class__):
         yield from _nodes(getattr(node, name))
 
 
@@ -43,7 +43,7 @@ def walk(node: Node) -> Iterator[Node]:
 def rebuild(node: T, change: Callable[[Node], Node]) -> T:
     """The node with `change` applied to each child; the same object if nothing changed."""
     updates: dict[str, Any] = {}
-    for name in _fields(type(node)):
+    for name in _fields(node.__class__):
         old = getattr(node, name)
         new = _changed(old, change)
         if new is not old:
