@@ -1,0 +1,50 @@
+"""The table of contents: a spec becomes a cascade, a plan, kernels and their source, in this order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attnc.ir.cascade import Cascade
+from attnc.ir.kernel import DType, Kernel
+from attnc.ir.stage import Plan, Stream
+from attnc.ir.target import Target
+from attnc.library import Library, Spec, parse_source
+
+
+def stated(spec: Spec, options: Mapping[str, object], library: Library) -> Cascade:
+    """The attention as the spec states it: names resolved, extents and types checked."""
+    from attnc.passes.names import resolve
+
+    return resolve(parse_source(spec.source), spec.name, options, library.use)
+
+
+def explicit(cascade: Cascade) -> Cascade:
+    """The same with primitive maps and reductions only, existence as boolean algebra."""
+    from attnc.passes.expand import expand
+
+    return expand(cascade)
+
+
+def planned(cascade: Cascade) -> Plan:
+    """The stages of an explicit cascade, each streamed one with its derived monoid."""
+    from attnc.passes.plan import plan
+
+    return plan(cascade)
+
+
+def lowered(
+    stream: Stream, cascade: Cascade, target: Target, dtypes: Mapping[str, DType], extents: Mapping[str, int]
+) -> Kernel:
+    """The kernel of a streamed stage: tiles, loops and running state."""
+    from attnc.passes.lower import lower
+
+    return lower(stream, cascade, target, dtypes, extents)
+
+
+def rendered(kernel: Kernel, target: Target) -> str:
+    """The kernel's source: C++ for a CPU, Triton for a GPU."""
+    if target.kind == "cpu":
+        from attnc.codegen.cpp import render
+    else:
+        from attnc.codegen.triton import render
+    return render(kernel)

@@ -1,0 +1,121 @@
+"""Where specs are found: the standard library, a path, or a text; and the modules that they `use`.
+
+A `use` reaches the standard library (`std.masks`) and the folder of the spec itself, nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from attnc.diagnostics import error
+from attnc.grammar.parse import parse
+from attnc.grammar.read import read
+from attnc.ir import syntax
+from attnc.source import Source, Span
+
+
+@cache
+def standard_folder() -> Path:
+    """The folder of the standard library's `.attn` files."""
+    return Path(str(files("attnc.stdlib")))
+
+
+@cache
+def parse_source(source: Source) -> syntax.File:
+    """The parsed file, once per text and process."""
+    return parse(source)
+
+
+@dataclass
+class Library:
+    """The modules that one spec can use, and those that it did use (name, path, digest of the text)."""
+
+    folder: Path | None
+    used: dict[tuple[str, ...], tuple[str, str]] = field(default_factory=dict)
+
+    def use(self, path: tuple[str, ...], span: Span) -> syntax.File:
+        """The parsed module `path`; error A111 where there is none."""
+        file = module_path(path, self.folder)
+        if file is None or not file.is_file():
+            raise _unknown_module(path, span, self.folder)
+        source = read(file)
+        self.used[path] = (str(file), digest(source.text))
+        return parse_source(Source(".".join(path), source.text))
+
+
+def module_path(path: tuple[str, ...], folder: Path | None) -> Path | None:
+    """The file of a module: names only, so a module never lies outside its folder."""
+    if path[0] == "std":
+        return standard_folder().joinpath(*path[1:]).with_suffix(".attn") if len(path) > 1 else None
+    if folder is None:
+        return None
+    file = folder.joinpath(*path).with_suffix(".attn")
+    inside = file.resolve().is_relative_to(folder.resolve())  # a link may lead out of the folder
+    return file if inside else None
+
+
+def _unknown_module(path: tuple[str, ...], span: Span, folder: Path | None) -> Exception:
+    name = ".".join(path)
+    where = "the standard library" if path[0] == "std" else "the spec's own folder"
+    note = f"`use {name}` reads `{'/'.join(path[1:] if path[0] == 'std' else path)}.attn` in {where}"
+    notes = (note, "a module is looked up in the standard library and in the folder of the spec only")
+    known = ", ".join(sorted(f"`std.{file.stem}`" for file in standard_folder().glob("*.attn")))
+    if path[0] != "std" and folder is None:
+        notes = ("a spec given as a string has no folder: it can use the standard library only",)
+    return error("A111", f"there is no module `{name}`", span, "used here", notes=notes, helps=(f"known: {known}",))
+
+
+def digest(text: str) -> str:
+    """The SHA-256 of a text, as hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A spec's text, the attention it names (None: the last), and the folder that `use` may reach."""
+
+    source: Source
+    name: str | None
+    folder: Path | None
+
+
+def find(reference: str | Path) -> Spec:
+    """The spec of `std:NAME`, `std:slug#NAME`, `path.attn` or `path.attn#NAME`."""
+    text, _, name = str(reference).partition("#")
+    if text.startswith("std:"):
+        return _standard(text.removeprefix("std:"), name or None)
+    path = Path(text)
+    return Spec(read(path), name or None, path.resolve().parent)
+
+
+def _standard(name: str, inner: str | None) -> Spec:
+    if inner is None and name in standard_attentions():
+        file = standard_attentions()[name]
+        return Spec(read(file), name, standard_folder())
+    file = standard_folder().joinpath(*name.split(".")).with_suffix(".attn")
+    if not file.is_file():
+        raise _unknown_standard(name)
+    return Spec(read(file), inner, standard_folder())
+
+
+def _unknown_standard(name: str) -> Exception:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, standard_attentions(), n=3)
+    helps = [f"did you mean {', '.join(f'`std:{item}`' for item in close)}?"] if close else []
+    return error("A610", f"the standard library has no attention `{name}`", helps=(*helps, "see `attnc list`"))
+
+
+@cache
+def standard_attentions() -> dict[str, Path]:
+    """Every attention of the standard library and the file that defines it; read by eye, not parsed."""
+    found: dict[str, Path] = {}
+    for file in sorted(standard_folder().rglob("*.attn")):
+        for name in re.findall(r"^attention (\w+)", read(file).text, re.MULTILINE):
+            found.setdefault(name, file)
+    return found

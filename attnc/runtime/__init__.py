@@ -1,0 +1,1 @@
+"""Calls: binding arguments, running stages, caching what was built."""

@@ -1,0 +1,152 @@
+"""The object a user holds: an analysed attention that can be called, stepped, explained and compiled."""
+
+from __future__ import annotations
+
+import os
+from collections import namedtuple
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from attnc.diagnostics import AttnError, error
+from attnc.ir.cascade import Cascade
+from attnc.library import Spec
+from attnc.runtime.bind import Bound, bind
+from attnc.runtime.build import announce
+from attnc.runtime.execute import StageRun, execute
+from attnc.runtime.program import Program, analyse
+from attnc.runtime.signature import Signature, signature
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the last call ran, stage by stage."""
+
+    stages: tuple[StageRun, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(f"{run.name}: {run.plan} on {run.backend}" for run in self.stages)
+
+
+class Attention:
+    """One attention of a spec: call it with tensors in order or by name, and options by keyword.
+
+    Tensors have the axes that the spec names, with any strides; one output is returned as a tensor, several
+    as a named tuple. Under `strict` a heavy host stage is an error in place of a warning.
+    """
+
+    def __init__(self, spec: Spec, *, strict: bool = False) -> None:
+        """Analyses the spec with its options' defaults, if all have one."""
+        self.spec = spec
+        self.strict = strict
+        self.signature: Signature = signature(spec)
+        self.last_run: Run | None = None
+        self._programs: dict[tuple[tuple[str, object], ...], Program] = {}
+        if not self.signature.needed:
+            self.program()
+
+    def __repr__(self) -> str:
+        return f"<attention {self.signature.name} of {self.spec.source.name}>"
+
+    def program(self, **options: object) -> Program:
+        """The analysed program for these options; analysis runs once per set of values."""
+        key = tuple(sorted(options.items()))
+        if key not in self._programs:
+            program = analyse(replace(self.spec, name=self.signature.name), options)
+            if self.strict or os.environ.get("ATTNC_STRICT") == "1":
+                _refuse_heavy(program)
+            self._programs[key] = program
+        return self._programs[key]
+
+    def __call__(self, *args: object, **named: object) -> Any:
+        """The outputs on these tensors: a tensor, or a named tuple in the declared order."""
+        program, bound = self._bind(args, named)
+        return _packed(program.stated, self._execute(program, bound))
+
+    def step(self, *args: object, **named: object) -> tuple[Any, dict[str, torch.Tensor]]:
+        """The outputs, and the carried inputs for the next call by name."""
+        from attnc.runtime.carry import carried
+
+        program, bound = self._bind(args, named)
+        outputs = self._execute(program, bound)
+        return _packed(program.stated, outputs), carried(program, bound)
+
+    def reference(self, *args: object, **named: object) -> Any:
+        """The outputs by the definition itself, statement by statement in float64."""
+        from attnc.ir.interpret import run
+
+        program, bound = self._bind(args, named, grad=True)
+        result = run(program.stated, bound.tensors, sizes=bound.sizes)
+        return _packed(program.stated, result.outputs)
+
+    def explain(self, *args: object, shape: Mapping[str, int] | None = None, **named: object) -> Any:
+        """What the passes found and what would run, at the tensors' shapes or at `shape`."""
+        from attnc.runtime.explain import explain
+
+        options = {name: value for name, value in named.items() if name in self.signature.options}
+        if args or set(named) - set(options):
+            program, bound = self._bind(args, named, grad=True)
+            return explain(program, bound.sizes)
+        return explain(self.program(**options), dict(shape or {}))
+
+    def kernels(
+        self, target: str = "cpu", dtype: str = "float32", shape: Mapping[str, int] | None = None, **options: object
+    ) -> dict[str, Any]:
+        """The generated kernels by role, for a target that need not be present."""
+        from attnc.runtime.kernels import kernels
+
+        return kernels(self.program(**options), target, dtype, dict(shape or {}))
+
+    def _bind(self, args: tuple[object, ...], named: Mapping[str, object], grad: bool = False) -> tuple[Program, Bound]:
+        options = {name: value for name, value in named.items() if name in self.signature.options}
+        program = self.program(**options)
+        bound = bind(program.stated, args, {name: value for name, value in named.items() if name not in options})
+        if not grad:
+            _refuse_gradient(bound)
+        return program, bound
+
+    def _execute(self, program: Program, bound: Bound) -> dict[str, torch.Tensor]:
+        for stage in program.heavy:
+            reason = f" ({stage.refusal.code}: {stage.refusal.reason})" if stage.refusal else ""
+            announce(f"attnc: stage `{stage.name}` of `{self.signature.name}` runs statement by statement{reason}")
+        outputs, runs = execute(program, bound)
+        self.last_run = Run(tuple(runs))
+        return outputs
+
+
+def _packed(cascade: Cascade, outputs: Mapping[str, torch.Tensor]) -> Any:
+    values = [outputs[name] for name in cascade.outputs]
+    return values[0] if len(values) == 1 else _tuple_type(cascade.name, cascade.outputs)(*values)
+
+
+def _tuple_type(name: str, fields: tuple[str, ...]) -> Any:
+    return namedtuple(name, fields, rename=True)
+
+
+def _refuse_heavy(program: Program) -> None:
+    heavy = program.heavy
+    if not heavy:
+        return
+    found: list[AttnError] = []
+    for stage in heavy:
+        refusal = stage.refusal
+        what = f"`{stage.name}` cannot be streamed, and `strict` allows no slower path"
+        notes = (f"{refusal.code}: {refusal.reason}",) if refusal else ()
+        helps = (refusal.help,) if refusal and refusal.help else ("call without `strict` to run it with PyTorch",)
+        clashes = [(refusal.clash.span, "clashes with this")] if refusal else []
+        place = refusal.span if refusal else stage.span
+        found.append(error("A310", what, place, "needs this first", clashes=clashes, notes=notes, helps=helps))
+    raise AttnError(*(item.diagnostics[0] for item in found))
+
+
+def _refuse_gradient(bound: Bound) -> None:
+    asked = [name for name, tensor in bound.tensors.items() if tensor.requires_grad]
+    if asked and torch.is_grad_enabled():
+        names = ", ".join(f"`{name}`" for name in asked)
+        raise error(
+            "A401",
+            f"gradients are asked for {names}, but kernels have no backward yet",
+            helps=("call it under `torch.no_grad()`", "use `.reference(..)`, which is differentiable"),
+        )

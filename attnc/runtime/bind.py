@@ -1,0 +1,224 @@
+"""The arguments of a call, matched with the spec's inputs: names, axes, extents, types and devices.
+
+Every mistake is an error of family A6 that names the tensor, the index and both sizes; nothing is broadcast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from attnc.diagnostics import AttnError, Diagnostic, error
+from attnc.ir.cascade import Cascade, Input, Range
+from attnc.ir.sizes import evaluate
+
+INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+REALS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+_TYPES = {"real": REALS, "int": INTEGERS, "bool": (torch.bool,)}
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A call's tensors by input name, the extents they fix, and where and how precisely to compute."""
+
+    tensors: dict[str, torch.Tensor]
+    sizes: dict[str, int]
+    device: torch.device
+    output: torch.dtype
+
+    @property
+    def compute(self) -> torch.dtype:
+        """float64 where a real input is, float32 otherwise."""
+        wide = any(tensor.dtype == torch.float64 for tensor in self.tensors.values())
+        return torch.float64 if wide else torch.float32
+
+
+def bind(cascade: Cascade, args: Sequence[object], named: Mapping[str, object]) -> Bound:
+    """The call's arguments as tensors, checked against the inputs' axes and the spec's requirements."""
+    given = match_names(cascade, args, named)
+    device = _device(cascade, given)
+    tensors = {item.name: _tensor(item, given[item.name], device) for item in cascade.inputs if item.name in given}
+    sizes = _sizes(cascade, tensors)
+    _check_requires(cascade, sizes)
+    real = next((t for t in tensors.values() if t.dtype in REALS), None)
+    return Bound(tensors, sizes, device, real.dtype if real is not None else torch.float32)
+
+
+def match_names(cascade: Cascade, args: Sequence[object], named: Mapping[str, object]) -> dict[str, object]:
+    """The arguments by input name: positional ones first, in the order of the inputs."""
+    names = [item.name for item in cascade.inputs]
+    if len(args) > len(names):
+        inputs = ", ".join(f"`{name}`" for name in names)
+        raise error(
+            "A607",
+            f"`{cascade.name}` takes {len(names)} tensors, {len(args)} were given",
+            helps=(f"its inputs are {inputs}",),
+        )
+    given = dict(zip(names, args, strict=False))
+    for name, value in named.items():
+        if name not in names:
+            raise _unknown_argument(cascade, name)
+        if name in given:
+            raise error("A606", f"`{name}` is given twice: by position and by name")
+        given[name] = value
+    given = {name: value for name, value in given.items() if value is not None}
+    missing = [item for item in cascade.inputs if item.default is None and item.name not in given]
+    if missing:
+        raise AttnError(*(_missing(cascade, item) for item in missing))
+    return given
+
+
+def _unknown_argument(cascade: Cascade, name: str) -> AttnError:
+    inputs = ", ".join(f"`{item.name}`" for item in cascade.inputs)
+    options = ", ".join(f"`{option}`" for option, _ in cascade.options)
+    helps = [f"its inputs are {inputs}"] + ([f"its options are {options}"] if options else [])
+    return error("A606", f"`{cascade.name}` has no input or option `{name}`", helps=helps)
+
+
+def _missing(cascade: Cascade, item: Input) -> Diagnostic:
+    axes = ", ".join(item.indices)
+    text = f"`{cascade.name}` is called without its input `{item.name}`"
+    found = error("A605", text, item.span, "declared here", helps=(f"pass `{item.name}=` a tensor over [{axes}]",))
+    return found.diagnostics[0]
+
+
+def _device(cascade: Cascade, given: Mapping[str, object]) -> torch.device:
+    tensors = {name: value for name, value in given.items() if isinstance(value, torch.Tensor)}
+    homes = {name: value.device for name, value in tensors.items() if value.dim() or len(tensors) == 1}
+    if len(set(homes.values())) > 1:
+        where = ", ".join(f"`{name}` on {device}" for name, device in homes.items())
+        raise error(
+            "A604", f"the tensors lie on different devices: {where}", helps=("move them to one device with `.to(..)`",)
+        )
+    return next(iter(homes.values()), torch.device("cpu"))
+
+
+def _tensor(item: Input, value: object, device: torch.device) -> torch.Tensor:
+    if isinstance(value, bool | int | float) and not item.indices:
+        return _scalar(item, value, device)
+    if not isinstance(value, torch.Tensor):
+        kind = type(value).__name__
+        raise error(
+            "A611",
+            f"`{item.name}` wants a tensor over {_axes(item)}, but got `{kind}`",
+            item.span,
+            "declared here",
+            helps=(f"pass a `torch.Tensor` with {len(item.indices)} axes",),
+        )
+    if value.layout != torch.strided or value.is_quantized:
+        raise error(
+            "A603",
+            f"`{item.name}` is a {value.layout} tensor; only dense tensors are served",
+            item.span,
+            "declared here",
+            helps=("pass `.to_dense()`",),
+        )
+    _check_type(item, value)
+    if value.dim() != len(item.indices):
+        raise error(
+            "A602",
+            f"`{item.name}` has {value.dim()} axes {tuple(value.shape)}, but {len(item.indices)} in the spec: {_axes(item)}",
+            item.span,
+            "declared here",
+            helps=(f"reshape it to [{', '.join(item.indices)}]",),
+        )
+    return value if value.device == device else value.to(device)
+
+
+def _scalar(item: Input, value: float, device: torch.device) -> torch.Tensor:
+    kind = {"real": torch.float64, "int": torch.int64, "bool": torch.bool}[item.type]
+    if item.type != "real" and not isinstance(value, bool if item.type == "bool" else int):
+        raise error("A603", f"`{item.name}` is {item.type}, but {value!r} was given", item.span, "declared here")
+    # A Python real must not widen the whole call to float64.
+    return torch.tensor(value, dtype=torch.float32 if kind == torch.float64 else kind, device=device)
+
+
+def _check_type(item: Input, value: torch.Tensor) -> None:
+    if value.dtype in _TYPES[item.type]:
+        return
+    wanted = ", ".join(str(kind).removeprefix("torch.") for kind in _TYPES[item.type])
+    found = str(value.dtype).removeprefix("torch.")
+    cast = {"real": "float()", "int": "long()", "bool": "bool()"}[item.type]
+    raise error(
+        "A603",
+        f"`{item.name}` is {item.type} in the spec, but {found} was given",
+        item.span,
+        "declared here",
+        notes=(f"{item.type} inputs take {wanted}",),
+        helps=(f"pass `{item.name}.{cast}`",),
+    )
+
+
+def _axes(item: Input) -> str:
+    return f"[{', '.join(item.indices)}]"
+
+
+def _sizes(cascade: Cascade, tensors: Mapping[str, torch.Tensor]) -> dict[str, int]:
+    """The extent of every index, from the first tensor that carries it; the others must agree."""
+    sizes: dict[str, int] = {}
+    first: dict[str, Input] = {}
+    for item in cascade.inputs:
+        if item.name not in tensors:
+            continue
+        for axis, index in enumerate(item.indices):
+            extent = tensors[item.name].shape[axis]
+            if sizes.setdefault(index, extent) != extent:
+                raise _mismatch(index, first[index], sizes[index], item, extent)
+            first.setdefault(index, item)
+    for item in cascade.inputs:
+        for index in item.indices:
+            if index not in sizes:
+                raise error(
+                    "A612",
+                    f"nothing fixes the extent of `{index}`: it occurs only in `{item.name}`, which was not given",
+                    item.span,
+                    "declared here",
+                    helps=(f"pass `{item.name}=` with an axis for `{index}`",),
+                )
+    return sizes
+
+
+def _mismatch(index: str, item: Input, extent: int, other: Input, found: int) -> AttnError:
+    helps = ()
+    if found == 1 or extent == 1:
+        one, many = (other.name, extent) if found == 1 else (item.name, found)
+        sizes = ", ".join(str(many) if name == index else "-1" for name in (other if found == 1 else item).indices)
+        helps = (f"nothing is broadcast silently: write `{one}.expand({sizes})` if one value is meant for all",)
+    return error(
+        "A601",
+        f"index `{index}` has extent {extent} in `{item.name}` but {found} in `{other.name}`",
+        other.span,
+        f"here `{index}` is {found}",
+        clashes=((item.span, f"here `{index}` is {extent}"),),
+        helps=helps,
+    )
+
+
+def _check_requires(cascade: Cascade, sizes: Mapping[str, int]) -> None:
+    for need in cascade.requires:
+        if not evaluate(need.test, sizes):
+            given = ", ".join(f"{index} = {extent}" for index, extent in sizes.items())
+            raise error(
+                "A608",
+                "this requirement of the spec does not hold for the tensors of this call",
+                need.span,
+                "is false here",
+                notes=(f"extents: {given}",),
+            )
+    for span in cascade.ranges:
+        _check_range(span.index, sizes, span)
+
+
+def _check_range(index: str, sizes: Mapping[str, int], span: Range) -> None:
+    if index not in sizes:
+        return
+    extent = evaluate(span.hi, sizes) - evaluate(span.lo, sizes)
+    if max(0, extent) != sizes[index]:
+        raise error(
+            "A613",
+            f"index `{index}` has {sizes[index]} positions in the tensors but {max(0, extent)} by its range",
+            span.span,
+            "declared here",
+        )

@@ -1,0 +1,123 @@
+"""Kernels built for a stage, a target, types and compiled-in extents: found in memory, on disk, or made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache as memo
+
+import torch
+
+from attnc.ir.cascade import Cascade, Size
+from attnc.ir.kernel import DType, Kernel
+from attnc.ir.serial import dump, load
+from attnc.ir.stage import Stream
+from attnc.ir.target import Target, find_target
+from attnc.ir.walk import walk
+from attnc.runtime import cache
+from attnc.runtime.program import Program
+
+Launch = Callable[[Mapping[str, torch.Tensor], Mapping[str, int]], None]
+
+
+@dataclass(frozen=True)
+class Built:
+    """A kernel ready to launch. `kernel` is its signature: without statements when it came from disk."""
+
+    key: str
+    kernel: Kernel
+    source: str
+    launch: Launch
+    compiled_now: bool
+
+
+def target_of(device: torch.device) -> Target:
+    """The target that serves tensors on this device."""
+    if device.type == "cpu":
+        return find_target("cpu")
+    properties = torch.cuda.get_device_properties(device)
+    arch = getattr(properties, "gcnArchName", "").split(":")[0]
+    return find_target(arch or f"sm_{properties.major}{properties.minor}")
+
+
+def compiled_in(stream: Stream, cascade: Cascade) -> tuple[str, ...]:
+    """The input indices whose extents a kernel of this stage is compiled for: those of inner indices."""
+    outer = {stream.parallel, *stream.grid, *(segment.index for segment in stream.monoid.segments)}
+    inner = [item for item in cascade.ranges if item.index not in outer and _mentions(stream, item.index)]
+    sizes = {node.index for item in inner for node in walk(item) if isinstance(node, Size)}
+    return tuple(sorted(sizes))
+
+
+def _mentions(stream: Stream, index: str) -> bool:
+    from attnc.ir.cascade import Coord, Reduce
+
+    return any(
+        (isinstance(node, Coord) and node.index == index) or (isinstance(node, Reduce) and index in node.over)
+        for node in walk(stream.monoid)
+    ) or any(index in item.axes for item in stream.monoid.accumulators)
+
+
+def source_of(
+    program: Program, stream: Stream, target: Target, dtypes: Mapping[str, DType], extents: Mapping[str, int]
+) -> tuple[str, Kernel, str]:
+    """The key, the kernel's signature and its source."""
+    key = cache.key(program.key, stream.name, target.name, sorted(dtypes.items()), sorted(extents.items()))
+    kept = cache.get(key, "kernel")
+    if kept is not None:
+        entry = json.loads(kept)
+        return key, load(entry["kernel"]), entry["source"]
+    from attnc import compiler
+
+    kernel = compiler.lowered(stream, program.explicit, target, dtypes, extents)
+    source = compiler.rendered(kernel, target)
+    signature = replace(kernel, setup=(), loops=(), finish=())
+    cache.put(key, "kernel", json.dumps({"kernel": dump(signature), "source": source}).encode())
+    return key, signature, source
+
+
+_BUILT: dict[tuple[object, ...], Built] = {}
+
+
+def built(
+    program: Program, stream: Stream, target: Target, dtypes: Mapping[str, DType], extents: Mapping[str, int]
+) -> Built:
+    """The kernel, ready to launch; one build per process and key."""
+    name = (program.key, stream.name, target.name, tuple(sorted(dtypes.items())), tuple(sorted(extents.items())))
+    if name not in _BUILT:
+        key, kernel, source = source_of(program, stream, target, dtypes, extents)
+        launch, fresh = _cpu(kernel, source) if target.kind == "cpu" else _gpu(kernel, source)
+        cache.COUNTS["compilations"] += fresh
+        _BUILT[name] = Built(key, kernel, source, launch, fresh)
+        return _BUILT[name]
+    return replace(_BUILT[name], compiled_now=False)
+
+
+def _cpu(kernel: Kernel, source: str) -> tuple[Launch, bool]:
+    from attnc.codegen.cpp_build import command, compile_source
+    from attnc.runtime.cpu import launcher
+
+    key = cache.key(source, command())
+    file = cache.shared_object(key)
+    fresh = file is None
+    if file is None:
+        file = cache.shared_object(key, compile_source(source))
+    return launcher(file, kernel), fresh
+
+
+def _gpu(kernel: Kernel, source: str) -> tuple[Launch, bool]:
+    from attnc.runtime.gpu import launcher
+
+    return launcher(source, kernel), True
+
+
+@memo
+def _announced(text: str) -> None:
+    import warnings
+
+    warnings.warn(text, stacklevel=2)
+
+
+def announce(text: str) -> None:
+    """Warn once per process and text."""
+    _announced(text)

@@ -1,0 +1,67 @@
+"""An attention analysed for given options: the stated cascade, the explicit one, and the plan.
+
+Analysis is kept on disk by the spec's text, the texts of all modules it uses, its options and attnc itself,
+so that a warm process runs neither lark nor sympy.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from attnc.ir.cascade import Cascade
+from attnc.ir.serial import dump, load
+from attnc.ir.stage import Host, Plan, Stream
+from attnc.library import Library, Spec, digest, module_path
+from attnc.runtime import cache
+
+
+@dataclass(frozen=True)
+class Program:
+    """What the passes found; `key` names it in the cache."""
+
+    key: str
+    stated: Cascade
+    explicit: Cascade
+    plan: Plan
+
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        """The streamed stages."""
+        return tuple(stage for stage in self.plan.stages if isinstance(stage, Stream))
+
+    @property
+    def heavy(self) -> tuple[Host, ...]:
+        """The host stages that are a slower path."""
+        return tuple(stage for stage in self.plan.stages if isinstance(stage, Host) and stage.heavy)
+
+
+def analyse(spec: Spec, options: Mapping[str, object]) -> Program:
+    """The program of a spec, from the cache where nothing it depends on has changed."""
+    key = cache.key(spec.source.name, spec.source.text, spec.name, sorted(options.items()), str(spec.folder))
+    kept = cache.get(key, "program")
+    return (_load(key, spec, kept.decode()) if kept else None) or _fresh(key, spec, options)
+
+
+def _load(key: str, spec: Spec, text: str) -> Program | None:
+    entry = json.loads(text)
+    for path, known in entry["uses"]:
+        file = module_path(tuple(path), spec.folder)
+        if file is None or not file.is_file() or digest(file.read_text(encoding="utf-8")) != known:
+            return None
+    return Program(key, *load(entry["nodes"]))
+
+
+def _fresh(key: str, spec: Spec, options: Mapping[str, object]) -> Program:
+    from attnc import compiler
+
+    library = Library(spec.folder)
+    stated = compiler.stated(spec, options, library)
+    explicit = compiler.explicit(stated)
+    program = Program(key, stated, explicit, compiler.planned(explicit))
+    nodes = dump((program.stated, program.explicit, program.plan))
+    uses = [(path, known) for path, (_, known) in library.used.items()]
+    cache.put(key, "program", json.dumps({"uses": uses, "nodes": nodes}).encode())
+    cache.COUNTS["analyses"] += 1
+    return program
