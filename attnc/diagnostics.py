@@ -42,6 +42,7 @@ class AttnError(Exception):
     """A mistake in a spec, a call or a set-up; never a bug in attnc itself (that is code A9)."""
 
     def __init__(self, *diagnostics: Diagnostic) -> None:
+        """Carries the diagnostics; its text is all of them rendered."""
         self.diagnostics = diagnostics
         super().__init__(render_all(diagnostics))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
-from functools import cache
 from typing import Any, TypeVar
 
 from attnc.ir.node import Node
@@ -12,14 +11,18 @@ from attnc.ir.node import Node
 T = TypeVar("T", bound=Node)
 
 
-@cache
-def _fields(kind: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind) if field.name != "span")
+_FIELDS: dict[type, tuple[str, ...]] = {}
+
+
+def _fields(kind: type[Node]) -> tuple[str, ...]:
+    if kind not in _FIELDS:
+        _FIELDS[kind] = tuple(field.name for field in fields(kind) if field.name != "span")
+    return _FIELDS[kind]
 
 
 def children(node: Node) -> Iterator[Node]:
     """The nodes directly below, in the order of the fields."""
-    for name in _fields(node.__class__):
+    for name in _fields(type(node)):
         yield from _nodes(getattr(node, name))
 
 
@@ -43,7 +46,7 @@ def walk(node: Node) -> Iterator[Node]:
 def rebuild(node: T, change: Callable[[Node], Node]) -> T:
     """The node with `change` applied to each child; the same object if nothing changed."""
     updates: dict[str, Any] = {}
-    for name in _fields(node.__class__):
+    for name in _fields(type(node)):
         old = getattr(node, name)
         new = _changed(old, change)
         if new is not old:

@@ -119,7 +119,7 @@ def _tensor(item: Input, value: object, device: torch.device) -> torch.Tensor:
     if value.dim() != len(item.indices):
         raise error(
             "A602",
-            f"`{item.name}` has {value.dim()} axes {tuple(value.shape)}, but {len(item.indices)} in the spec: {_axes(item)}",
+            f"`{item.name}` has shape {tuple(value.shape)}, but {len(item.indices)} axes in the spec: {_axes(item)}",
             item.span,
             "declared here",
             helps=(f"reshape it to [{', '.join(item.indices)}]",),

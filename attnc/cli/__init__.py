@@ -1,0 +1,94 @@
+"""The command line: `attnc check|explain|show|compile|run|list`.
+
+Exit codes: 0 success, 1 a check or comparison failed, 2 the spec or the arguments are wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from importlib import import_module
+
+from attnc.diagnostics import AttnError, error
+
+COMMANDS = {
+    "check": "parse, type-check and run the check clauses on the oracle and the compiled kernels",
+    "explain": "passes, bounds, derived monoid, plan, masks, tiles, bytes; or what an error code means",
+    "show": "the program after a pass, or after each of them",
+    "compile": "write kernels, binaries, a manifest and a launcher for a target",
+    "run": "run on random or given inputs, verify against the oracle, print timings",
+    "list": "the standard library",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The exit code of one command line."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        code: int = import_module(f"attnc.cli.{options.command}").command(options)
+        sys.stdout.flush()
+        return code
+    except AttnError as mistake:
+        print(mistake, file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    from attnc.runtime.cache import package_version
+
+    parser = argparse.ArgumentParser(prog="attnc", description="A compiler for attention.")
+    parser.add_argument("--version", action="version", version=f"attnc {package_version()}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        sub = commands.add_parser(name, help=summary, description=summary)
+        import_module(f"attnc.cli.{name}").arguments(sub)
+    return parser
+
+
+def add_spec(parser: argparse.ArgumentParser) -> None:
+    """The arguments that name an attention and set its options."""
+    parser.add_argument("spec", help="FILE.attn, FILE.attn#NAME or std:NAME")
+    parser.add_argument("-O", "--option", action="append", default=[], metavar="NAME=VALUE", help="set an option")
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """The flag for a report that programs read."""
+    parser.add_argument("--json", action="store_true", help="print one JSON value")
+
+
+def option_values(options: argparse.Namespace) -> dict[str, bool | int | float]:
+    """The `--option NAME=VALUE` settings."""
+    return dict(_setting(item) for item in options.option)
+
+
+def _setting(text: str) -> tuple[str, bool | int | float]:
+    name, sign, value = text.partition("=")
+    if sign and value in ("true", "false"):
+        return name, value == "true"
+    for kind in (int, float):
+        try:
+            return name, kind(value)
+        except ValueError:
+            continue
+    raise error("A620", f"`--option {text}` is not NAME=VALUE with a number, `true` or `false`", helps=("`-O W=256`",))
+
+
+def shape_values(text: str | None) -> dict[str, int]:
+    """`b=1,h=8,m=4096` as a dict; extents are whole numbers from 0 up."""
+    shape: dict[str, int] = {}
+    for item in (text or "").split(","):
+        name, sign, value = item.partition("=")
+        if item and not (sign and name.strip() and value.strip().isdigit()):
+            raise error(
+                "A621", f"`{item}` in `--shape` is not INDEX=EXTENT", helps=("`--shape b=1,h=8,m=4096,n=4096`",)
+            )
+        if item:
+            shape[name.strip()] = int(value)
+    return shape
