@@ -8,8 +8,10 @@ written (read-only, full) costs speed, not correctness: entries then live in a p
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
+import shutil
 import tempfile
 from collections import Counter
 from functools import cache
@@ -38,15 +40,12 @@ def key(*parts: object) -> str:
 def compiler_digest() -> str:
     """A digest of attnc's own files: any change of the compiler is a change of every key."""
     root = Path(__file__).parent.parent
+    folders = [root, *(link.resolve() for link in root.iterdir() if link.is_symlink())]  # rglob follows no link
     digest = hashlib.sha256(package_version().encode())
-    for file in sorted(root.rglob("*")) + [f for link in root.iterdir() if link.is_symlink() for f in _below(link)]:
-        if file.is_file() and file.suffix in {".py", ".j2", ".h", ".lark"}:
+    for file in sorted(file for folder in folders for file in folder.rglob("*")):
+        if file.suffix in {".py", ".j2", ".h", ".lark"}:
             digest.update(file.read_bytes())
     return digest.hexdigest()
-
-
-def _below(link: Path) -> list[Path]:
-    return sorted(link.resolve().rglob("*"))
 
 
 @cache
@@ -60,7 +59,7 @@ def package_version() -> str:
 
 def get(name: str, suffix: str) -> bytes | None:
     """The content of an entry, or None where there is no whole one."""
-    for place in (folder(), _fallback()):
+    for place in _places():
         try:
             data = _path(place, name, suffix).read_bytes()
         except OSError:
@@ -75,9 +74,8 @@ def get(name: str, suffix: str) -> bytes | None:
 def put(name: str, suffix: str, content: bytes) -> None:
     """Keep an entry; where the folder cannot be written, for this process only."""
     data = hashlib.sha256(content).digest() + content
-    for place in (folder(), _fallback()):
-        if _write(_path(place, name, suffix), data):
-            return
+    if not _write(_path(folder(), name, suffix), data):
+        _write(_path(_fallback(), name, suffix), data)
 
 
 def shared_object(name: str, content: bytes | None = None) -> Path | None:
@@ -85,7 +83,7 @@ def shared_object(name: str, content: bytes | None = None) -> Path | None:
 
     A binary is loaded by path, so its digest lies beside it in a file of its own.
     """
-    for place in (folder(), _fallback()):
+    for place in _places() if content is None else (folder(), _fallback()):
         file, proof = _path(place, name, "so"), _path(place, name, "so.sha256")
         if content is not None and not (_write(file, content) and _write(proof, hashlib.sha256(content).digest())):
             continue
@@ -97,25 +95,36 @@ def shared_object(name: str, content: bytes | None = None) -> Path | None:
     return None
 
 
-@cache
+_FALLBACK: list[Path] = []
+
+
+def _places() -> tuple[Path, ...]:
+    return (folder(), *_FALLBACK)
+
+
 def _fallback() -> Path:
     """A folder for this process where the cache cannot be written; removed at exit."""
-    import atexit
-    import shutil
-
-    place = Path(tempfile.mkdtemp(prefix="attnc-"))
-    atexit.register(shutil.rmtree, place, ignore_errors=True)
-    return place
+    if not _FALLBACK:
+        _FALLBACK.append(Path(tempfile.mkdtemp(prefix="attnc-")))
+        atexit.register(shutil.rmtree, _FALLBACK[0], ignore_errors=True)
+    return _FALLBACK[0]
 
 
 def _path(place: Path, name: str, suffix: str) -> Path:
     return place / name[:2] / f"{name}.{suffix}"
 
 
+def _make_private(place: Path) -> None:
+    """The folder and its missing parents, readable by this user alone (mkdir's mode spares the parents)."""
+    if not place.is_dir():
+        _make_private(place.parent)
+        place.mkdir(mode=0o700, exist_ok=True)
+
+
 def _write(file: Path, data: bytes) -> bool:
     temporary = None
     try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_private(file.parent)
         handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=".new-")  # mode 0600
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
