@@ -14,7 +14,8 @@ from attnc.diagnostics import AttnError, error
 from attnc.ir.cascade import Cascade
 from attnc.library import Spec
 from attnc.runtime.bind import Bound, bind
-from attnc.runtime.build import announce
+from attnc.runtime.build import announce, built, target_of
+from attnc.runtime.carry import NEXT
 from attnc.runtime.execute import StageRun, execute
 from attnc.runtime.program import Program, analyse
 from attnc.runtime.signature import Signature, signature
@@ -50,11 +51,11 @@ class Attention:
     def __repr__(self) -> str:
         return f"<attention {self.signature.name} of {self.spec.source.name}>"
 
-    def program(self, **options: object) -> Program:
+    def program(self, *, step: bool = False, **options: object) -> Program:
         """The analysed program for these options; analysis runs once per set of values."""
-        key = tuple(sorted(options.items()))
+        key = (("", step), *sorted(options.items()))
         if key not in self._programs:
-            program = analyse(replace(self.spec, name=self.signature.name), options)
+            program = analyse(replace(self.spec, name=self.signature.name), options, step=step)
             if self.strict or os.environ.get("ATTNC_STRICT") == "1":
                 _refuse_heavy(program)
             self._programs[key] = program
@@ -67,11 +68,11 @@ class Attention:
 
     def step(self, *args: object, **named: object) -> tuple[Any, dict[str, torch.Tensor]]:
         """The outputs, and the carried inputs for the next call by name."""
-        from attnc.runtime.carry import carried
-
-        program, bound = self._bind(args, named)
+        program, bound = self._bind(args, named, step=True)
         outputs = self._execute(program, bound)
-        return _packed(program.stated, outputs), carried(program, bound)
+        own = len(self.signature.outputs)
+        carried = {name.removesuffix(NEXT): outputs[name] for name in program.stated.outputs[own:]}
+        return _packed(program.stated, outputs, own), carried
 
     def reference(self, *args: object, **named: object) -> Any:
         """The outputs by the definition itself, statement by statement in float64."""
@@ -99,9 +100,11 @@ class Attention:
 
         return kernels(self.program(**options), target, dtype, dict(shape or {}))
 
-    def _bind(self, args: tuple[object, ...], named: Mapping[str, object], grad: bool = False) -> tuple[Program, Bound]:
+    def _bind(
+        self, args: tuple[object, ...], named: Mapping[str, object], *, grad: bool = False, step: bool = False
+    ) -> tuple[Program, Bound]:
         options = {name: value for name, value in named.items() if name in self.signature.options}
-        program = self.program(**options)
+        program = self.program(step=step, **options)
         bound = bind(program.stated, args, {name: value for name, value in named.items() if name not in options})
         if not grad:
             _refuse_gradient(bound)
@@ -111,14 +114,16 @@ class Attention:
         for stage in program.heavy:
             reason = f" ({stage.refusal.code}: {stage.refusal.reason})" if stage.refusal else ""
             announce(f"attnc: stage `{stage.name}` of `{self.signature.name}` runs statement by statement{reason}")
-        outputs, runs = execute(program, bound)
+        target = target_of(bound.device)
+        outputs, runs = execute(program, bound, lambda *stage: built(program, target, *stage))
         self.last_run = Run(tuple(runs))
         return outputs
 
 
-def _packed(cascade: Cascade, outputs: Mapping[str, torch.Tensor]) -> Any:
-    values = [outputs[name] for name in cascade.outputs]
-    return values[0] if len(values) == 1 else _tuple_type(cascade.name, cascade.outputs)(*values)
+def _packed(cascade: Cascade, outputs: Mapping[str, torch.Tensor], count: int | None = None) -> Any:
+    names = cascade.outputs[:count]
+    values = [outputs[name] for name in names]
+    return values[0] if len(values) == 1 else _tuple_type(cascade.name, names)(*values)
 
 
 def _tuple_type(name: str, fields: tuple[str, ...]) -> Any:

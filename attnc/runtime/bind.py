@@ -15,24 +15,23 @@ from attnc.ir.cascade import Cascade, Input, Range
 from attnc.ir.sizes import evaluate
 
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+NARROW = (torch.int16, torch.int8, torch.uint8)
 REALS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 _TYPES = {"real": REALS, "int": INTEGERS, "bool": (torch.bool,)}
 
 
 @dataclass(frozen=True)
 class Bound:
-    """A call's tensors by input name, the extents they fix, and where and how precisely to compute."""
+    """A call's tensors by input name, the extents they fix, and the device they lie on."""
 
     tensors: dict[str, torch.Tensor]
     sizes: dict[str, int]
     device: torch.device
-    output: torch.dtype
 
     @property
-    def compute(self) -> torch.dtype:
-        """float64 where a real input is, float32 otherwise."""
-        wide = any(tensor.dtype == torch.float64 for tensor in self.tensors.values())
-        return torch.float64 if wide else torch.float32
+    def types(self) -> dict[str, torch.dtype]:
+        """The element types of the given tensors."""
+        return {name: tensor.dtype for name, tensor in self.tensors.items()}
 
 
 def bind(cascade: Cascade, args: Sequence[object], named: Mapping[str, object]) -> Bound:
@@ -42,8 +41,7 @@ def bind(cascade: Cascade, args: Sequence[object], named: Mapping[str, object]) 
     tensors = {item.name: _tensor(item, given[item.name], device) for item in cascade.inputs if item.name in given}
     sizes = _sizes(cascade, tensors)
     _check_requires(cascade, sizes)
-    real = next((t for t in tensors.values() if t.dtype in REALS), None)
-    return Bound(tensors, sizes, device, real.dtype if real is not None else torch.float32)
+    return Bound(tensors, sizes, device)
 
 
 def match_names(cascade: Cascade, args: Sequence[object], named: Mapping[str, object]) -> dict[str, object]:
@@ -116,6 +114,8 @@ def _tensor(item: Input, value: object, device: torch.device) -> torch.Tensor:
             helps=("pass `.to_dense()`",),
         )
     _check_type(item, value)
+    if value.dtype in NARROW:  # kernels read 32- and 64-bit integers
+        value = value.to(torch.int64)
     if value.dim() != len(item.indices):
         raise error(
             "A602",

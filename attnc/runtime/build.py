@@ -29,6 +29,7 @@ class Built:
     kernel: Kernel
     source: str
     launch: Launch
+    backend: str
     compiled_now: bool
 
 
@@ -59,7 +60,7 @@ def _mentions(stream: Stream, index: str) -> bool:
 
 
 def source_of(
-    program: Program, stream: Stream, target: Target, dtypes: Mapping[str, DType], extents: Mapping[str, int]
+    program: Program, target: Target, stream: Stream, dtypes: Mapping[str, DType], extents: Mapping[str, int]
 ) -> tuple[str, Kernel, str]:
     """The key, the kernel's signature and its source."""
     key = cache.key(program.key, stream.name, target.name, sorted(dtypes.items()), sorted(extents.items()))
@@ -80,17 +81,18 @@ _BUILT: dict[tuple[object, ...], Built] = {}
 
 
 def built(
-    program: Program, stream: Stream, target: Target, dtypes: Mapping[str, DType], extents: Mapping[str, int]
+    program: Program, target: Target, stream: Stream, dtypes: Mapping[str, DType], extents: Mapping[str, int]
 ) -> Built:
     """The kernel, ready to launch; one build per process and key."""
     name = (program.key, stream.name, target.name, tuple(sorted(dtypes.items())), tuple(sorted(extents.items())))
     if name not in _BUILT:
-        key, kernel, source = source_of(program, stream, target, dtypes, extents)
+        key, kernel, source = source_of(program, target, stream, dtypes, extents)
         launch, fresh = _cpu(kernel, source) if target.kind == "cpu" else _gpu(kernel, source)
         cache.COUNTS["compilations"] += fresh
-        _BUILT[name] = Built(key, kernel, source, launch, fresh)
-        return _BUILT[name]
-    return replace(_BUILT[name], compiled_now=False)
+        backend = "cpp" if target.kind == "cpu" else "triton"
+        _BUILT[name] = Built(key, kernel, source, launch, backend, False)
+        return replace(_BUILT[name], compiled_now=fresh)
+    return _BUILT[name]
 
 
 def _cpu(kernel: Kernel, source: str) -> tuple[Launch, bool]:

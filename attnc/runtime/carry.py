@@ -1,25 +1,37 @@
-"""The state that a call hands to the next one: the spec's `carry` clauses."""
+"""The state that a call hands to the next one: `carry` clauses as further outputs of the same program."""
 
 from __future__ import annotations
 
-import torch
+from dataclasses import replace
 
-from attnc.ir.interpret import run
-from attnc.runtime.bind import Bound
-from attnc.runtime.program import Program
+from attnc.ir.cascade import Cascade, Coord, Part, Step, Tensor
 
-
-def carried(program: Program, bound: Bound) -> dict[str, torch.Tensor]:
-    """The carried inputs of the next call by name, in the type of the inputs as given (else float32).
-
-    They are computed by the definition in the call's precision: a carry may read what no stage keeps.
-    """
-    if not program.stated.carries:
-        return {}
-    result = run(program.stated, bound.tensors, dtype=bound.compute, sizes=bound.sizes)
-    return {name: _like(name, value, bound) for name, value in result.carries.items()}
+NEXT = "_next"
 
 
-def _like(name: str, value: torch.Tensor, bound: Bound) -> torch.Tensor:
-    given = bound.tensors.get(name)
-    return value.to(given.dtype) if given is not None else value
+def next_name(name: str) -> str:
+    """The output that holds the next call's value of an input."""
+    return name + NEXT
+
+
+def with_carries(cascade: Cascade) -> Cascade:
+    """The cascade whose outputs are followed by the carried inputs' next values."""
+    tensors = tuple(_next_value(cascade, carry.name, index) for index, carry in enumerate(cascade.carries))
+    names = tuple(tensor.name for tensor in tensors)
+    return replace(
+        cascade,
+        tensors=cascade.tensors + tensors,
+        steps=cascade.steps + tuple(Step((name,)) for name in names),
+        outputs=cascade.outputs + names,
+        carries=(),
+    )
+
+
+def _next_value(cascade: Cascade, name: str, index: int) -> Tensor:
+    carry = cascade.carries[index]
+    given = cascade.input(name)
+    assert given is not None
+    ranges = [cascade.range(item) for item in given.indices]
+    left = tuple(Coord(item, span=carry.span) for item in given.indices)
+    part = Part(next_name(name), left, given.indices, carry.value, span=carry.span)
+    return Tensor(next_name(name), tuple((item.lo, item.hi) for item in ranges), given.type, (part,), span=carry.span)

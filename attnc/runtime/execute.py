@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -14,8 +14,11 @@ from attnc.ir.sizes import evaluate
 from attnc.ir.stage import Host, Stage, Stream
 from attnc.ir.walk import walk
 from attnc.runtime.bind import Bound
-from attnc.runtime.build import built, compiled_in, target_of
+from attnc.runtime.build import Built, compiled_in
 from attnc.runtime.program import Program
+from attnc.runtime.types import DTYPES, compute_type, value_types
+
+Builder = Callable[[Stream, Mapping[str, DType], Mapping[str, int]], Built]
 
 
 @dataclass(frozen=True)
@@ -30,108 +33,90 @@ class StageRun:
     refusal: str | None = None
 
 
-DTYPES: dict[torch.dtype, DType] = {
-    torch.float32: "float32",
-    torch.float64: "float64",
-    torch.float16: "float16",
-    torch.bfloat16: "bfloat16",
-    torch.int32: "int32",
-    torch.int64: "int64",
-    torch.bool: "bool",
-}
+@dataclass(frozen=True)
+class Execution:
+    """One call under way: the program, its arguments, the types of all tensors, the values so far."""
+
+    program: Program
+    bound: Bound
+    build: Builder
+    types: Mapping[str, torch.dtype]
+    values: dict[str, torch.Tensor]
+
+    @property
+    def cascade(self) -> Cascade:
+        """The explicit cascade."""
+        return self.program.explicit
 
 
-def execute(program: Program, bound: Bound) -> tuple[dict[str, torch.Tensor], list[StageRun]]:
+def execute(program: Program, bound: Bound, build: Builder) -> tuple[dict[str, torch.Tensor], list[StageRun]]:
     """The values of the outputs, by name, and what ran."""
-    cascade = program.explicit
-    values = {name: _widened(tensor) for name, tensor in bound.tensors.items()}
-    values |= _defaults(cascade, values, bound)
+    call = Execution(program, bound, build, value_types(program.explicit, bound.types), dict(bound.tensors))
+    call.values.update(_defaults(call))
     runs = []
-    for stage in program.plan.stages:
-        runs.append(_run(stage, program, values, bound))
-        _release(stage, program, values)
-    return {name: values[name] for name in cascade.outputs}, runs
+    for position, stage in enumerate(program.plan.stages):
+        runs.append(_host(call, stage) if isinstance(stage, Host) else _stream(call, stage))
+        _release(call, program.plan.stages[position + 1 :])
+    return {name: call.values[name] for name in program.explicit.outputs}, runs
 
 
-def _widened(tensor: torch.Tensor) -> torch.Tensor:
-    """Kernels read 32- and 64-bit integers; narrower ones are widened here."""
-    return tensor if tensor.dtype in DTYPES else tensor.to(torch.int64)
-
-
-def _defaults(cascade: Cascade, values: Mapping[str, torch.Tensor], bound: Bound) -> dict[str, torch.Tensor]:
+def _defaults(call: Execution) -> dict[str, torch.Tensor]:
     """The optional inputs that were not given, as tensors."""
-    missing = [item for item in cascade.inputs if item.name not in values]
+    missing = [item.name for item in call.cascade.inputs if item.name not in call.values]
     if not missing:
         return {}
-    asked = Cascade("defaults", cascade.inputs, cascade.options, cascade.ranges, (), (), ())
-    result = interpret(asked, values, dtype=bound.compute, sizes=bound.sizes, keep=[item.name for item in missing])
-    return {item.name: result.values[item.name].to(bound.device) for item in missing}
+    asked = Cascade("defaults", call.cascade.inputs, call.cascade.options, call.cascade.ranges, (), (), ())
+    compute = compute_type(call.bound.types)
+    result = interpret(asked, call.values, dtype=compute, sizes=call.bound.sizes, keep=missing)
+    return {name: result.values[name].to(call.bound.device) for name in missing}
 
 
-def _run(stage: Stage, program: Program, values: dict[str, torch.Tensor], bound: Bound) -> StageRun:
-    if isinstance(stage, Host):
-        values.update(_host(stage, program.explicit, values, bound))
-        return StageRun(stage.name, "host", "torch", refusal=stage.refusal.code if stage.refusal else None)
-    return _stream(stage, program, values, bound)
+def _host(call: Execution, stage: Host) -> StageRun:
+    piece = carve(call.cascade, stage.tensors)
+    given = {item.name: call.values[item.name] for item in piece.inputs}
+    result = interpret(piece, given, dtype=compute_type(call.bound.types), sizes=call.bound.sizes)
+    for name, tensor in result.outputs.items():
+        call.values[name] = tensor.to(call.types[name])
+    return StageRun(stage.name, "host", "torch", refusal=stage.refusal.code if stage.refusal else None)
 
 
-def _host(stage: Host, cascade: Cascade, values: Mapping[str, torch.Tensor], bound: Bound) -> dict[str, torch.Tensor]:
-    piece = carve(cascade, stage.tensors)
-    given = {item.name: values[item.name] for item in piece.inputs}
-    result = interpret(piece, given, dtype=bound.compute, sizes=bound.sizes)
-    return {name: _typed(cascade, name, tensor, bound) for name, tensor in result.outputs.items()}
+def _stream(call: Execution, stage: Stream) -> StageRun:
+    for finish in stage.monoid.finishes:
+        if finish.tensor not in call.values:
+            call.values[finish.tensor] = _allocate(call, finish.tensor)
+    names = stream_tensors(stage)
+    dtypes = {name: DTYPES[call.values[name].dtype] for name in names}
+    extents = {index: call.bound.sizes[index] for index in compiled_in(stage, call.cascade)}
+    kernel = call.build(stage, dtypes, extents)
+    kernel.launch({name: call.values[name] for name in names}, call.bound.sizes)
+    return StageRun(stage.name, "stream", kernel.backend, kernel.key, kernel.compiled_now)
 
 
-def _typed(cascade: Cascade, name: str, tensor: torch.Tensor, bound: Bound) -> torch.Tensor:
-    return tensor.to(output_type(cascade, name, bound))
+def _allocate(call: Execution, name: str) -> torch.Tensor:
+    tensor = call.cascade.tensor(name)
+    assert tensor is not None
+    sizes = call.bound.sizes
+    shape = [max(0, int(evaluate(hi, sizes)) - int(evaluate(lo, sizes))) for lo, hi in tensor.axes]
+    return torch.empty(shape, dtype=call.types[name], device=call.bound.device)
 
 
-def output_type(cascade: Cascade, name: str, bound: Bound) -> torch.dtype:
-    """The first output has the first real input's type; other reals are computed in float32 or float64."""
-    tensor = cascade.tensor(name)
-    kind = tensor.type if tensor is not None else "real"
-    if kind != "real":
-        return {"bool": torch.bool, "int": torch.int64}[kind]
-    return bound.output if name == cascade.outputs[0] else bound.compute
-
-
-def _stream(stage: Stream, program: Program, values: dict[str, torch.Tensor], bound: Bound) -> StageRun:
-    cascade = program.explicit
-    target = target_of(bound.device)
-    names = stream_tensors(stage, cascade)
-    outputs = dict.fromkeys(finish.tensor for finish in stage.monoid.finishes)
-    for name in outputs:
-        tensor = cascade.tensor(name)
-        assert tensor is not None
-        shape = [max(0, int(evaluate(hi, bound.sizes) - evaluate(lo, bound.sizes))) for lo, hi in tensor.axes]
-        values[name] = torch.empty(shape, dtype=output_type(cascade, name, bound), device=bound.device)
-    dtypes = {name: DTYPES[values[name].dtype] for name in names}
-    extents = {index: bound.sizes[index] for index in compiled_in(stage, cascade)}
-    kernel = built(program, stage, target, dtypes, extents)
-    kernel.launch({name: values[name] for name in names}, bound.sizes)
-    return StageRun(stage.name, "stream", "cpp" if target.kind == "cpu" else "triton", kernel.key, kernel.compiled_now)
-
-
-def stream_tensors(stage: Stream, cascade: Cascade) -> tuple[str, ...]:
+def stream_tensors(stage: Stream) -> tuple[str, ...]:
     """The tensors that a streamed stage reads and writes."""
     read = {node.tensor for node in walk(stage.monoid) if isinstance(node, Read)}
     return tuple(sorted(read | {finish.tensor for finish in stage.monoid.finishes}))
 
 
-def _release(stage: Stage, program: Program, values: dict[str, torch.Tensor]) -> None:
+def _release(call: Execution, later: tuple[Stage, ...]) -> None:
     """Forget what no later stage reads, so that peak memory is what the plan says."""
-    stages = program.plan.stages
-    later = stages[stages.index(stage) + 1 :]
-    needed = set(program.explicit.outputs)
-    for item in later:
-        needed |= set(_reads(item, program.explicit))
-    for name in set(values) - needed:
-        del values[name]
+    needed = set(call.cascade.outputs).union(*(reads(stage, call.cascade) for stage in later))
+    for name in set(call.values) - needed:
+        del call.values[name]
 
 
-def _reads(stage: Stage, cascade: Cascade) -> tuple[str, ...]:
+def reads(stage: Stage, cascade: Cascade) -> tuple[str, ...]:
+    """The tensors that a stage needs to have been computed or given."""
     if isinstance(stage, Stream):
-        return stream_tensors(stage, cascade)
+        return stream_tensors(stage)
     return tuple(item.name for item in carve(cascade, stage.tensors).inputs)
 
 

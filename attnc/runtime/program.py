@@ -15,6 +15,7 @@ from attnc.ir.serial import dump, load
 from attnc.ir.stage import Host, Plan, Stream
 from attnc.library import Library, Spec, digest, module_path
 from attnc.runtime import cache
+from attnc.runtime.carry import with_carries
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,14 @@ class Program:
         return tuple(stage for stage in self.plan.stages if isinstance(stage, Host) and stage.heavy)
 
 
-def analyse(spec: Spec, options: Mapping[str, object]) -> Program:
-    """The program of a spec, from the cache where nothing it depends on has changed."""
-    key = cache.key(spec.source.name, spec.source.text, spec.name, sorted(options.items()), str(spec.folder))
+def analyse(spec: Spec, options: Mapping[str, object], *, step: bool = False) -> Program:
+    """The program of a spec, from the cache where nothing it depends on has changed.
+
+    With `step` the carried inputs' next values are further outputs.
+    """
+    key = cache.key(spec.source.name, spec.source.text, spec.name, sorted(options.items()), str(spec.folder), step)
     kept = cache.get(key, "program")
-    return (_load(key, spec, kept.decode()) if kept else None) or _fresh(key, spec, options)
+    return (_load(key, spec, kept.decode()) if kept else None) or _fresh(key, spec, options, step)
 
 
 def _load(key: str, spec: Spec, text: str) -> Program | None:
@@ -53,11 +57,13 @@ def _load(key: str, spec: Spec, text: str) -> Program | None:
     return Program(key, *load(entry["nodes"]))
 
 
-def _fresh(key: str, spec: Spec, options: Mapping[str, object]) -> Program:
+def _fresh(key: str, spec: Spec, options: Mapping[str, object], step: bool) -> Program:
     from attnc import compiler
 
     library = Library(spec.folder)
     stated = compiler.stated(spec, options, library)
+    if step:
+        stated = with_carries(stated)
     explicit = compiler.explicit(stated)
     program = Program(key, stated, explicit, compiler.planned(explicit))
     nodes = dump((program.stated, program.explicit, program.plan))
