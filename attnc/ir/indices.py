@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import cast
 
 from attnc.ir.cascade import Coord, Expr, Order, Reduce, Softmax
 from attnc.ir.node import Node
@@ -40,8 +41,7 @@ def at(expr: Expr, values: Mapping[str, Expr]) -> Expr:
     """
     if not values or free_indices(expr).isdisjoint(values):
         return expr
-    changed: Expr = _at(expr, values)  # type: ignore[assignment]  # rebuild keeps the kind of node
-    return changed
+    return cast(Expr, _at(expr, values))
 
 
 def _at(node: Node, values: Mapping[str, Expr]) -> Node:

@@ -37,7 +37,8 @@ def wider(a: Type, b: Type) -> Type:
 
 def types_of(cascade: Cascade) -> dict[str, Type]:
     """The type of every input and defined tensor."""
-    return {item.name: item.type for item in (*cascade.inputs, *cascade.tensors)}
+    inputs = {item.name: item.type for item in cascade.inputs}
+    return inputs | {item.name: item.type for item in cascade.tensors}
 
 
 def type_of(expr: Expr, tensors: Callable[[str], Type]) -> Type:
