@@ -275,14 +275,15 @@ def _folded(op: str, values: tuple[bool | int | float, ...]) -> bool | int | flo
         case "floordiv" | "mod", (int() as a, int() as b) if b != 0:
             return a // b if op == "floordiv" else a % b
         case "pow", (int() as a, int() as b) if 0 <= b <= 64 and abs(a) <= 2**16:
-            return int(a) ** int(b)
+            return int(a**b)
         case "sqrt", (a,) if a >= 0:
             return math.sqrt(a)
     rule = _FOLDED.get(op)
     if rule is None:
         return None
     arithmetic = op in ("add", "sub", "mul", "neg", "abs", "min", "max")
-    result: bool | int | float = rule(*(int(value) if arithmetic and isinstance(value, bool) else value for value in values))
+    numbers = (int(value) if arithmetic and isinstance(value, bool) else value for value in values)
+    result = rule(*numbers)
     if isinstance(result, float) and not math.isfinite(result) and all(map(math.isfinite, values)):
         return None
     if arithmetic and any(isinstance(value, float) for value in values):

@@ -147,7 +147,7 @@ def _fold(state: Expansion, site: Site, expr: Softmax | Reduce | Order, over: tu
             return reductions.var(state, site, over, body)
         case Reduce(op):
             item = reductions.fold(state, site, op, over, body)
-            word = op
+            word = "dot" if op == "sum" and isinstance(body.value, Map) and body.value.op in ("mul", "div") else op
         case Order():
             count = explicit(state, site, expr.k) if expr.k is not None else None
             item = reductions.order(state, site, replace(expr, k=count.value if count else None), body)
