@@ -1,0 +1,1 @@
+"""Models of machines and of published designs, as closed forms."""
