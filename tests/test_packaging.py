@@ -20,6 +20,7 @@ def test_every_package_is_listed() -> None:
 def test_links_point_at_the_folders_they_name() -> None:
     for name in ("grammar", "passes", "codegen", "stdlib"):
         assert (ROOT / "attnc" / name).resolve() == ROOT / name
+    assert (ROOT / "attnc" / "errors").resolve() == ROOT / "tests" / "errors"
 
 
 def test_no_module_is_known_under_two_names() -> None:

@@ -1,0 +1,72 @@
+"""What an error code means: the specs that provoke it, and the text they provoke.
+
+A spec may end its story with a call: `# call: Q=float32[1,2,5,4], seg=int64[3], W=3, ATTNC_STRICT=1`.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from pathlib import Path
+
+from attnc.diagnostics import AttnError, error
+
+
+def errors_folder() -> Path:
+    """The folder with the pairs CODE.attn, CODE.txt."""
+    return Path(str(files("attnc.errors")))
+
+
+def explain_code(code: str) -> str:
+    """The page of a code: each spec that provokes it, and what attnc says."""
+    texts = sorted(file for file in errors_folder().glob("A*.txt") if file.stem.partition("_")[0] == code)
+    if not texts:
+        known = ", ".join(sorted({file.stem.partition("_")[0] for file in errors_folder().glob("A*.txt")}))
+        raise error("A627", f"there is no error code `{code}`", helps=(f"the codes are {known}",))
+    return f"{code}\n\n" + "\n\n".join(_page(text) for text in texts)
+
+
+def _page(text: Path) -> str:
+    spec = text.with_suffix(".attn")
+    message = text.read_text(encoding="utf-8").rstrip()
+    if not spec.is_file():
+        return message
+    shown = spec.read_text(encoding="utf-8", errors="replace").rstrip()
+    if len(shown) > 2000:
+        shown = shown[:2000] + " .."
+    return "\n".join(f"    {line}".rstrip() for line in shown.split("\n")) + "\n\n" + message
+
+
+def provoke(spec: Path) -> str:
+    """The text of the error that a spec (and the call in its last comment) provokes; empty if none."""
+    from attnc.grammar.read import read
+    from attnc.library import Spec
+    from attnc.runtime.attention import Attention
+    from attnc.source import Source
+
+    try:
+        source = Source(spec.name, read(spec).text)
+        attention = Attention(Spec(source, None, spec.parent), strict="# strict" in source.text)
+        call = re.search(r"^# call:(.*)$", source.text, re.MULTILINE)
+        if call:
+            attention(**_arguments(call[1]))
+        elif attention.signature.needed:
+            attention.program()
+    except AttnError as mistake:
+        return str(mistake)
+    return ""
+
+
+def _arguments(text: str) -> dict[str, object]:
+    """The tensors and numbers of a call: `Q=float32[1,2]`, `W=3`, `x=none`."""
+    import torch
+
+    values: dict[str, object] = {}
+    for name, kind, shape, number in re.findall(r"(\w+)=(?:(\w+)\[([\d,]*)\]|([\w.-]+))", text):
+        if kind:
+            values[name] = torch.zeros([int(n) for n in shape.split(",") if n], dtype=getattr(torch, kind))
+        else:
+            values[name] = {"true": True, "false": False}.get(number, number if number.isalpha() else float(number))
+            if number.lstrip("-").isdigit():
+                values[name] = int(number)
+    return values

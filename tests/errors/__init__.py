@@ -1,0 +1,1 @@
+"""The specs that provoke each error code, and what attnc says about them."""
