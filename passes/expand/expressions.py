@@ -31,13 +31,13 @@ from attnc.passes.expand.site import Expansion, Site, Valued, named
 from attnc.passes.simplify import conjunction, disjunction, negation
 
 
-def explicit(state: Expansion, site: Site, expr: Expr, top: bool = False) -> Valued:
+def expanded(state: Expansion, site: Site, expr: Expr, top: bool = False) -> Valued:
     """The value and the conditions of an expression; at the `top` of a statement a reduction stays there."""
-    item = _explicit(state, site, expr, top)
+    item = _expanded(state, site, expr, top)
     return item if item.value.span is expr.span else Valued(replace(item.value, span=expr.span), item.when)
 
 
-def _explicit(state: Expansion, site: Site, expr: Expr, top: bool) -> Valued:
+def _expanded(state: Expansion, site: Site, expr: Expr, top: bool) -> Valued:
     match expr:
         case Const() | Size() | Coord() | Var():
             return Valued(expr)
@@ -48,18 +48,18 @@ def _explicit(state: Expansion, site: Site, expr: Expr, top: bool) -> Valued:
         case Choose():
             return _choose(state, site, expr)
         case Where(x, test):
-            item = explicit(state, site, x, top)
+            item = expanded(state, site, x, top)
             return Valued(item.value, _union(item.when, (total(state, site, test),)))
         case Default(x, other):
-            item, fallback = explicit(state, site, x), explicit(state, site, other)
+            item, fallback = expanded(state, site, x), expanded(state, site, other)
             value = Choose(conjunction(item.when), item.value, fallback.value) if item.when else item.value
             return Valued(value, fallback.when if item.when else ())
         case Exists(x):
-            return Valued(conjunction(explicit(state, site, x).when))
+            return Valued(conjunction(expanded(state, site, x).when))
         case Softmax(over) | Reduce(_, over) | Order(_, over):
             return _fold(state, site, expr, over, top)
         case Uniform(coords, seed):
-            items = [explicit(state, site, coord) for coord in (*coords, seed)]
+            items = [expanded(state, site, coord) for coord in (*coords, seed)]
             *values, key = (item.value for item in items)
             return Valued(Uniform(tuple(values), key), _union(*(item.when for item in items)))
         case Grad(y, x):
@@ -70,7 +70,7 @@ def _explicit(state: Expansion, site: Site, expr: Expr, top: bool) -> Valued:
 
 def total(state: Expansion, site: Site, test: Expr) -> Expr:
     """A boolean that is false where the stated one is absent."""
-    item = explicit(state, site, test)
+    item = expanded(state, site, test)
     return conjunction((*item.when, item.value))
 
 
@@ -80,7 +80,7 @@ def _union(*whens: tuple[Expr, ...]) -> tuple[Expr, ...]:
 
 def _read(state: Expansion, site: Site, read: Read) -> Valued:
     """A read exists where its subscripts do, its tested axes are in range, and the tensor exists there."""
-    items = [explicit(state, site, sub) for sub in read.subs]
+    items = [expanded(state, site, sub) for sub in read.subs]
     subs = tuple(item.value for item in items)
     when = _union(*(item.when for item in items))
     axes = state.axes(read.tensor)
@@ -104,7 +104,7 @@ def _map(state: Expansion, site: Site, expr: Map) -> Valued:
     op, args = expr.op, expr.args
     if op in ("and", "or", "not"):
         return Valued(Map(op, tuple(total(state, site, arg) for arg in args)))
-    items = [explicit(state, site, arg) for arg in args]
+    items = [expanded(state, site, arg) for arg in args]
     if op not in COMPARISONS:  # in arithmetic a boolean is 0 or 1, and 0 where it is absent
         items = [_number(state, item) for item in items]
     value = Map(op, tuple(item.value for item in items))
@@ -125,7 +125,7 @@ def _number(state: Expansion, item: Valued) -> Valued:
 def _choose(state: Expansion, site: Site, expr: Choose) -> Valued:
     """One condition, made of the test and of the conditions of the branch that it takes."""
     test = total(state, site, expr.test)
-    then, other = explicit(state, site, expr.then), explicit(state, site, expr.other)
+    then, other = expanded(state, site, expr.then), expanded(state, site, expr.other)
     value = Choose(test, then.value, other.value)
     if not then.when and not other.when:
         return Valued(value)
@@ -135,7 +135,7 @@ def _choose(state: Expansion, site: Site, expr: Choose) -> Valued:
 
 
 def _fold(state: Expansion, site: Site, expr: Softmax | Reduce | Order, over: tuple[str, ...], top: bool) -> Valued:
-    body = explicit(state, site.inside(over), expr.body)
+    body = expanded(state, site.inside(over), expr.body)
     match expr:
         case Softmax():
             return reductions.softmax(state, site, over, body)
@@ -149,7 +149,7 @@ def _fold(state: Expansion, site: Site, expr: Softmax | Reduce | Order, over: tu
             item = reductions.fold(state, site, op, over, body)
             word = "dot" if op == "sum" and isinstance(body.value, Map) and body.value.op in ("mul", "div") else op
         case Order():
-            count = explicit(state, site, expr.k) if expr.k is not None else None
+            count = expanded(state, site, expr.k) if expr.k is not None else None
             item = reductions.order(state, site, replace(expr, k=count.value if count else None), body)
             item = Valued(item.value, _union(item.when, count.when if count else ()))
             word = expr.op
@@ -159,7 +159,7 @@ def _fold(state: Expansion, site: Site, expr: Softmax | Reduce | Order, over: tu
 def _grad(state: Expansion, site: Site, y: Expr, x: Read) -> Valued:
     """Absent points of y contribute nothing; the derivative exists where x does."""
     target = _read(state, site, x)
-    item = explicit(state, site, y)
+    item = expanded(state, site, y)
     value = Choose(conjunction(item.when), item.value, Const(0.0)) if item.when else item.value
     assert isinstance(target.value, Read)
     return Valued(Grad(value, target.value), target.when)
