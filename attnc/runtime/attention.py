@@ -64,7 +64,7 @@ class Attention:
     def __call__(self, *args: object, **named: object) -> Any:
         """The outputs on these tensors: a tensor, or a named tuple in the declared order."""
         program, bound = self._bind(args, named)
-        return _packed(program.stated, self._execute(program, bound))
+        return packed(program.stated, self._execute(program, bound))
 
     def step(self, *args: object, **named: object) -> tuple[Any, dict[str, torch.Tensor]]:
         """The outputs, and the carried inputs for the next call by name."""
@@ -72,7 +72,7 @@ class Attention:
         outputs = self._execute(program, bound)
         own = len(self.signature.outputs)
         carried = {name.removesuffix(NEXT): outputs[name] for name in program.stated.outputs[own:]}
-        return _packed(program.stated, outputs, own), carried
+        return packed(program.stated, outputs, own), carried
 
     def reference(self, *args: object, **named: object) -> Any:
         """The outputs by the definition itself, statement by statement in float64."""
@@ -80,7 +80,7 @@ class Attention:
 
         program, bound = self._bind(args, named, grad=True)
         result = run(program.stated, bound.tensors, sizes=bound.sizes)
-        return _packed(program.stated, result.outputs)
+        return packed(program.stated, result.outputs)
 
     def explain(self, *args: object, shape: Mapping[str, int] | None = None, **named: object) -> Any:
         """What the passes found and what would run, at the tensors' shapes or at `shape`."""
@@ -120,7 +120,8 @@ class Attention:
         return outputs
 
 
-def _packed(cascade: Cascade, outputs: Mapping[str, torch.Tensor], count: int | None = None) -> Any:
+def packed(cascade: Cascade, outputs: Mapping[str, torch.Tensor], count: int | None = None) -> Any:
+    """The outputs as a call returns them: one tensor, or a named tuple of the first `count`."""
     names = cascade.outputs[:count]
     values = [outputs[name] for name in names]
     return values[0] if len(values) == 1 else _tuple_type(cascade.name, names)(*values)

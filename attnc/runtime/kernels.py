@@ -1,0 +1,106 @@
+"""The kernels of a program by role, for a target that need not be present.
+
+The stage that produces the first output is `forward`; any other stage is `forward.<tensor>`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from attnc.diagnostics import error
+from attnc.ir.kernel import Kernel
+from attnc.ir.stage import Stream
+from attnc.ir.target import Target, find_target
+from attnc.runtime.build import compiled_in, source_of
+from attnc.runtime.execute import stream_tensors
+from attnc.runtime.program import Program
+from attnc.runtime.types import DTYPES, value_types
+
+NAMES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "fp64": torch.float64}
+NAMES |= {str(dtype).removeprefix("torch."): dtype for dtype in NAMES.values()}
+
+
+@dataclass(frozen=True)
+class GeneratedKernel:
+    """One generated kernel: its role, the stage it serves, its source, and what it needs of the target."""
+
+    role: str
+    stage: str
+    target: Target
+    source: str
+    signature: Kernel
+
+    @cached_property
+    def resources(self) -> Any:
+        """Registers per thread, spilled bytes, shared bytes, occupancy; compiles the kernel for the target."""
+        return compiled(self)[1]
+
+    @property
+    def suffix(self) -> str:
+        """The source file's ending."""
+        return "cpp" if self.target.kind == "cpu" else "py"
+
+
+def compiled(kernel: GeneratedKernel) -> tuple[bytes, Any]:
+    """The kernel's binary and the resources it takes."""
+    if kernel.target.kind == "cpu":
+        from attnc.codegen.cpp_build import compile_source, resources
+
+        binary = compile_source(kernel.source)
+        return binary, resources(kernel.signature)
+    from attnc.codegen.offline import compile_offline
+
+    return compile_offline(kernel.source, kernel.signature, kernel.target)
+
+
+def real_type(name: str) -> torch.dtype:
+    """The type that `bf16`, `float32`, .. names."""
+    if name not in NAMES:
+        raise error("A603", f"there is no real type `{name}`", helps=(f"one of {', '.join(sorted(NAMES))}",))
+    return NAMES[name]
+
+
+def input_types(program: Program, dtype: torch.dtype) -> dict[str, torch.dtype]:
+    """The inputs' types where every real one has `dtype`."""
+    plain = {"real": dtype, "int": torch.int64, "bool": torch.bool}
+    return {item.name: plain[item.type] for item in program.stated.inputs}
+
+
+def kernels(program: Program, target: str, dtype: str, shape: Mapping[str, int]) -> dict[str, GeneratedKernel]:
+    """Every streamed stage's kernel, by role."""
+    types = value_types(program.explicit, input_types(program, real_type(dtype)))
+    place = find_target(target)
+    made = {}
+    for stage in program.streams:
+        dtypes = {name: DTYPES[types[name]] for name in stream_tensors(stage)}
+        _, signature, source = source_of(program, place, stage, dtypes, _extents(program, stage, shape))
+        role = role_of(program, stage)
+        made[role] = GeneratedKernel(role, stage.name, place, source, signature)
+    return made
+
+
+def role_of(program: Program, stage: Stream) -> str:
+    """`forward` for the stage of the first output, else `forward.<tensor>`."""
+    first = program.explicit.outputs[0]
+    makers = [item for item in program.streams if first in {finish.tensor for finish in item.monoid.finishes}]
+    if (makers and makers[0] is stage) or (not makers and stage is program.streams[-1]):
+        return "forward"
+    return f"forward.{stage.monoid.finishes[0].tensor}"
+
+
+def _extents(program: Program, stage: Stream, shape: Mapping[str, int]) -> dict[str, int]:
+    needed = compiled_in(stage, program.explicit)
+    missing = [index for index in needed if index not in shape]
+    if missing:
+        example = ",".join(f"{index}=64" for index in needed)
+        raise error(
+            "A630",
+            f"the kernel of `{stage.name}` is compiled for the extents of {', '.join(f'`{i}`' for i in missing)}",
+            helps=(f"give them: `--shape {example}`, or `shape=` in Python",),
+        )
+    return {index: shape[index] for index in needed}
