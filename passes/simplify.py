@@ -7,7 +7,6 @@ in stated form a comparison also says that its operands exist, and `n == n` is n
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import cast
@@ -17,6 +16,8 @@ from attnc.ir.indices import free_indices
 from attnc.ir.node import Node
 from attnc.ir.types import type_of
 from attnc.ir.walk import bottom_up
+from attnc.passes.constants import folded
+from attnc.passes.sums import from_terms, linear_terms
 
 TRUE, FALSE = Const(True), Const(False)
 NEGATED = {"eq": "ne", "ne": "eq", "lt": "ge", "ge": "lt", "le": "gt", "gt": "le"}
@@ -66,7 +67,7 @@ def negation(test: Expr) -> Expr:
 def _step(expr: Expr, tensors: Types) -> Expr:
     match expr:
         case Map(op, args) if all(isinstance(arg, Const) for arg in args):
-            folded = _folded(op, tuple(arg.value for arg in args if isinstance(arg, Const)))
+            folded = folded(op, tuple(arg.value for arg in args if isinstance(arg, Const)))
             return expr if folded is None else Const(folded)
         case Map("and" | "or" | "not"):
             return _logic(expr)
@@ -173,119 +174,9 @@ def _linear(expr: Expr, kind: Callable[[Expr], Type]) -> Expr:
     return from_terms(terms)
 
 
-def linear_terms(expr: Expr) -> dict[Expr, int]:
-    """An integer expression as a sum of opaque terms with whole coefficients; `Const(1)` stands for the rest."""
-    terms: dict[Expr, int] = {}
-
-    def add(node: Expr, factor: int) -> None:
-        match node:
-            case Const(int() as value) if not isinstance(value, bool):
-                terms[Const(1)] = terms.get(Const(1), 0) + factor * value
-            case Map("add", (a, b)):
-                add(a, factor)
-                add(b, factor)
-            case Map("sub", (a, b)):
-                add(a, factor)
-                add(b, -factor)
-            case Map("neg", (a,)):
-                add(a, -factor)
-            case Map("mul", (a, b)):
-                for one, first in linear_terms(a).items():
-                    for two, second in linear_terms(b).items():
-                        term = _product(one, two)
-                        terms[term] = terms.get(term, 0) + factor * first * second
-            case _:
-                terms[node] = terms.get(node, 0) + factor
-
-    add(expr, 1)
-    return {term: factor for term, factor in terms.items() if factor}
-
-
-def _product(a: Expr, b: Expr) -> Expr:
-    """A product in one order of its factors, so that equal products are equal nodes."""
-    factors = [factor for factor in (*_factors(a), *_factors(b)) if factor != Const(1)]
-    if not factors:
-        return Const(1)
-    first, *others = sorted(factors, key=repr)
-    for factor in others:
-        first = Map("mul", (first, factor))
-    return first
-
-
-def _factors(x: Expr) -> Iterator[Expr]:
-    match x:
-        case Map("mul", (a, b)):
-            yield from _factors(a)
-            yield from _factors(b)
-        case _:
-            yield x
-
-
-def from_terms(terms: dict[Expr, int]) -> Expr:
-    """The sum of the terms: positive ones first, the constant last."""
-    total: Expr | None = None
-    order = sorted(terms.items(), key=lambda item: (item[0] == Const(1), item[1] < 0, repr(item[0])))
-    for term, factor in order:
-        size = abs(factor)
-        value: Expr = Const(size) if term == Const(1) else term if size == 1 else Map("mul", (Const(size), term))
-        if total is None:
-            total = value if factor > 0 else Const(-size) if term == Const(1) else Map("neg", (value,))
-        else:
-            total = Map("add" if factor > 0 else "sub", (total, value))
-    return Const(0) if total is None else total
-
-
 def _count(expr: Expr) -> int:
     match expr:
         case Map("add" | "sub", (a, b)):
             return _count(a) + _count(b)
         case _:
             return 1
-
-
-_FOLDED: dict[str, Callable[..., bool | int | float]] = {
-    "add": lambda a, b: a + b,
-    "sub": lambda a, b: a - b,
-    "mul": lambda a, b: a * b,
-    "neg": lambda a: -a,
-    "eq": lambda a, b: a == b,
-    "ne": lambda a, b: a != b,
-    "lt": lambda a, b: a < b,
-    "le": lambda a, b: a <= b,
-    "gt": lambda a, b: a > b,
-    "ge": lambda a, b: a >= b,
-    "and": lambda *args: all(args),
-    "or": lambda *args: any(args),
-    "not": lambda a: not a,
-    "min": lambda *args: min(args),
-    "max": lambda *args: max(args),
-    "real": float,
-    "int": int,
-    "abs": abs,
-}
-
-
-def _folded(op: str, values: tuple[bool | int | float, ...]) -> bool | int | float | None:
-    """The operation on constants where Python's answer is the language's, else None."""
-    if any(isinstance(value, float) and math.isnan(value) for value in values):
-        return None
-    match op, values:
-        case "div", (a, b) if b != 0 and math.isfinite(a) and math.isfinite(b):
-            return float(a) / float(b)
-        case "floordiv" | "mod", (int() as a, int() as b) if b != 0:
-            return a // b if op == "floordiv" else a % b
-        case "pow", (int() as a, int() as b) if 0 <= b <= 64 and abs(a) <= 2**16:
-            return int(a**b)
-        case "sqrt", (a,) if a >= 0:
-            return math.sqrt(a)
-    rule = _FOLDED.get(op)
-    if rule is None:
-        return None
-    arithmetic = op in ("add", "sub", "mul", "neg", "abs", "min", "max")
-    numbers = (int(value) if arithmetic and isinstance(value, bool) else value for value in values)
-    result = rule(*numbers)
-    if isinstance(result, float) and not math.isfinite(result) and all(map(math.isfinite, values)):
-        return None
-    if arithmetic and any(isinstance(value, float) for value in values):
-        result = float(result)
-    return None if isinstance(result, int) and abs(result) >= 2**63 else result

@@ -8,7 +8,8 @@ from attnc.ir.cascade import Const, Coord, Expr, Map, Part, Range, Size, Tensor
 from attnc.ir.indices import at, free_indices
 from attnc.ir.walk import walk
 from attnc.passes.expand.site import Expansion
-from attnc.passes.simplify import conjunction, disjunction, from_terms, linear_terms
+from attnc.passes.simplify import conjunction, disjunction
+from attnc.passes.sums import linear_terms, normal
 
 ZERO: Expr = Const(0)
 ONE: Expr = Const(1)
@@ -75,11 +76,6 @@ def image(state: Expansion, left: Expr) -> Image:
         dense = dense and normal(digit.factor) == reach
         reach = normal(Map("mul", (digit.factor, digit.extent)))
     return Image(normal(first), normal(Map("add", (last, ONE))), dense)
-
-
-def normal(expr: Expr) -> Expr:
-    """An integer expression in one order of terms, so that equal sums are equal nodes."""
-    return from_terms(linear_terms(expr))
 
 
 def _is(one: Image, lo: Expr, hi: Expr) -> bool:
