@@ -67,8 +67,8 @@ def negation(test: Expr) -> Expr:
 def _step(expr: Expr, tensors: Types) -> Expr:
     match expr:
         case Map(op, args) if all(isinstance(arg, Const) for arg in args):
-            folded = folded(op, tuple(arg.value for arg in args if isinstance(arg, Const)))
-            return expr if folded is None else Const(folded)
+            number = folded(op, tuple(arg.value for arg in args if isinstance(arg, Const)))
+            return expr if number is None else Const(number)
         case Map("and" | "or" | "not"):
             return _logic(expr)
         case Map():

@@ -89,18 +89,21 @@ def junction(op: str, args: list[Expr]) -> Expr:
     return Map(op, tuple(args))
 
 
+names: list[Expr] = [N, ROW, COLUMN, M]
 integers: st.SearchStrategy[Expr] = st.recursive(
-    st.sampled_from([N, ROW, COLUMN, M]) | st.builds(Const, st.integers(-3, 3)),
+    st.sampled_from(names) | st.builds(Const, st.integers(-3, 3)),
     lambda below: operations(below, ["add", "sub", "mul"]) | st.builds(lambda a: Map("neg", (a,)), below),
     max_leaves=12,
 )
+constants: list[Expr] = [X, Const(1.0), Const(0.0), Const(2.5), Const(math.inf)]
 reals: st.SearchStrategy[Expr] = st.recursive(
-    st.sampled_from([X]) | integers | st.sampled_from([Const(1.0), Const(0.0), Const(2.5), Const(math.inf)]),
+    st.sampled_from(constants) | integers,
     lambda below: operations(below, ["add", "sub", "mul"]) | st.builds(lambda a: Map("neg", (a,)), below),
     max_leaves=8,
 )
+propositions: list[Expr] = [P, TRUE, FALSE]
 booleans: st.SearchStrategy[Expr] = st.recursive(
-    st.sampled_from([P, TRUE, FALSE]) | operations(integers, ["lt", "le", "gt", "ge", "eq", "ne"]),
+    st.sampled_from(propositions) | operations(integers, ["lt", "le", "gt", "ge", "eq", "ne"]),
     lambda below: (
         st.builds(
             lambda op, args: Map(op, tuple(args)),
