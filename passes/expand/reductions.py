@@ -133,7 +133,7 @@ def _something(state: Expansion, site: Site, over: tuple[str, ...], inner: tuple
     """The condition that a fold takes at least one point; none where that is plain."""
     if inner:
         return (named(state, site.inside(over), "any", Valued(Reduce("any", over, TRUE, inner))),)
-    in_scope = {(state.range(index).lo, state.range(index).hi) for index in site.indices if index not in over}
+    in_scope = {(state.range(index).lo, state.range(index).hi) for index in site.indices}
     ranges = [state.range(index) for index in over]
     tests = [Map("lt", (item.lo, item.hi)) for item in ranges if (item.lo, item.hi) not in in_scope]
     test = simplify(conjunction(tuple(tests)), state.types.__getitem__)

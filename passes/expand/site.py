@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from attnc.ir.cascade import Cascade, Coord, Expr, Order, Part, Range, Read, Reduce, Step, Tensor, Type
 from attnc.ir.indices import free_indices
 from attnc.ir.types import type_of, types_of
 from attnc.ir.walk import walk
-from attnc.passes.simplify import TRUE, simplify, simplify_condition
+from attnc.passes.expand.facts import decided
+from attnc.passes.simplify import TRUE, simplify
 from attnc.source import NOWHERE, Span
 
 
@@ -93,13 +93,19 @@ def tidy(state: Expansion, item: Valued) -> Valued:
     kinds = state.types.__getitem__
     value = simplify(item.value, kinds)
     if isinstance(value, Reduce | Order):
-        value = replace(value, when=_tests(value.when, kinds))
-    return Valued(value, _tests(item.when, kinds))
+        value = replace(value, when=_tests(state, value.when))
+    return Valued(value, _tests(state, item.when))
 
 
-def _tests(when: tuple[Expr, ...], kinds: Callable[[str], Type]) -> tuple[Expr, ...]:
-    tests = dict.fromkeys(simplify_condition(test, kinds) for test in when)
-    return tuple(test for test in tests if test != TRUE)
+def _tests(state: Expansion, when: tuple[Expr, ...]) -> tuple[Expr, ...]:
+    """The conditions that are not plainly true, each still mentioning the indices that it mentioned."""
+    short = [simplify(decided(test, state.range), state.types.__getitem__) for test in when]
+    tests = [new if new == TRUE or _alike(new, old) else old for new, old in zip(short, when, strict=True)]
+    return tuple(test for test in dict.fromkeys(tests) if test != TRUE)
+
+
+def _alike(new: Expr, old: Expr) -> bool:
+    return free_indices(new) == free_indices(old)
 
 
 def named(state: Expansion, site: Site, word: str, item: Valued) -> Expr:
