@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from attnc.diagnostics import AttnError, error
 from attnc.source import Source, Span
 
-_PIECE = re.compile(r'"""[\s\S]*?"""|"[^"\n]*"|#[^\n]*|"""|"|\w+|\n|\r(?=\n)|[^ -~]|[{}@$&|~^?\\\'`]|!(?!=)')
+_PIECE = re.compile(r'"""[\s\S]*?"""|"(?!"")[^"\n]*"|#[^\n]*|"""|"|\w+|\n|\r(?=\n)|[^ -~]|[{}@$&|~^?\\\'`]|!(?!=)')
 _HARMLESS = re.compile(r'[\w\n\r#"]')
 
 _INSTEAD = {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from difflib import get_close_matches
 
 from attnc.diagnostics import AttnError, error
 from attnc.grammar.found import Found
+from attnc.source import Span
 
 _HEADS = ("attention", "def", "mask", "score")
 _CLAUSES = ("index", "carry", "require", "check")
@@ -103,11 +105,11 @@ def _type(f: Found) -> AttnError | None:
 
 
 def _where(f: Found) -> AttnError | None:
-    if f.word != "where":
+    if f.word != "where" or f.first in _HEADS:
         return None
     if not f.words:
         return _stray(f, "this `where` restricts nothing", "no value stands before it", _DEEPER)
-    if "where" in f.words and "IF" not in f.accepts - {"IF"} and _same_level(f):
+    if _same_level(f):
         return _stray(f, "this value has a second `where`", "one `where` is already there", _JOIN)
     if f.first in ("index", "require"):
         help_ = "a predicate on sizes is written plainly: `require H % G == 0`"
@@ -141,7 +143,7 @@ def _stray(f: Found, message: str, label: str, help_: str) -> AttnError:
 def _conditional(f: Found) -> AttnError | None:
     if "ELSE" in f.accepts and f.word != "else":
         at = f.before.rfind("if")
-        span = type(f.at)(f.at.source, f.line.start + at, f.line.start + at + 2)
+        span = Span(f.at.source, f.line.start + at, f.line.start + at + 2)
         helps = ("write `x if p else 0`; or `x where p`, for a value that exists only where p holds",)
         return error("A014", "this `if` has no `else`", span, "chooses between two values", helps=helps)
     if f.word == "else":
@@ -168,11 +170,11 @@ def _equality(f: Found) -> AttnError | None:
     text, at = f.text, f.at.start
     if (f.word == "=" and text[at - 1 : at] == "=") or (text[at : at + 2] == "==" and "EQUAL" in f.accepts):
         start = at - (text[at - 1 : at] == "=")
-        span = type(f.at)(f.at.source, start, start + 2)
+        span = Span(f.at.source, start, start + 2)
         helps = (f"write `{_clip(f.before.rstrip('= '))} = ..`",)
         return error("A023", "`==` compares; a definition has one `=`", span, "expected `=`", helps=helps)
     if f.word == "=" and "COMPARE" in f.accepts:
-        helps = (f"write `{_clip(_operand(f))} == ..`",)
+        helps = (f"write `{_clip(_operand(f))} == {_clip(_right(f))}`",)
         return error("A023", "`=` defines; a comparison is written `==`", f.at, "expected `==`", helps=helps)
     return None
 
@@ -183,6 +185,23 @@ def _operand(f: Found) -> str:
     for word in ("require", "where", " if ", " and ", " or ", "not "):
         text = text.rpartition(word)[2]
     return text.strip() if text.count("(") == text.count(")") else text.rpartition("(")[2].strip()
+
+
+def _right(f: Found) -> str:
+    """What stands right of a comparison, up to the end of its clause."""
+    return re.split(r",| and | or | if | else |\)", f.text[f.at.end : f.line.end])[0].strip()
+
+
+def _augmented(f: Found) -> AttnError | None:
+    both = f.text[f.at.start : f.at.start + len(f.word) + 1]
+    if "EQUAL" not in f.accepts or f.open or both not in ("+=", "-=", "*=", "/="):
+        return None
+    span = Span(f.at.source, f.at.start, f.at.start + 2)
+    helps = ("write a reduction, `T[m] = sum[n](..)`, or a recurrence, `T[i+1] = T[i] + ..`",)
+    notes = ("statements are equations, in no order: nothing is updated",)
+    return error(
+        "A024", f"`{both}` updates a tensor; attnc only defines them", span, "expected `=`", notes=notes, helps=helps
+    )
 
 
 def _left_side(f: Found) -> AttnError | None:
@@ -202,7 +221,7 @@ def _left_side(f: Found) -> AttnError | None:
         plain = f.kind == "NAME" and len(f.words) == 1 and rest.split()[1:2] == ["="]  # `size r = ..`, `let r = ..`
         helps = (f"write `{_clip(rest)}`",) if plain else ("give the name alone: `T[b,m] = ..`",)
         return error("A025", "a left side is a name with subscripts", f.at, "expected `=`", helps=helps)
-    span = type(f.at)(f.at.source, f.line.start, f.line.rows[0].end)
+    span = Span(f.at.source, f.line.start, f.line.rows[0].end)
     notes = ("a statement is a definition, `index`, `require`, `carry` or `check`",)
     close = get_close_matches(f.first, _CLAUSES, n=1)
     helps = (f"did you mean `{close[0]}`?",) if close else (f"name it: `T[..] = {_clip(f.code)}`",)
@@ -252,7 +271,7 @@ def _goal(f: Found) -> AttnError | None:
 
 
 def _return(f: Found) -> AttnError | None:
-    if f.word == "return":
+    if f.word == "return" and f.accepts != {"_DEDENT"}:
         helps = ("name the output in the header, `-> O`, and define it: `O[b,h,m,f] = ..`",)
         return error("A022", "an attention has no `return`", f.at, "only a `def` block ends so", helps=helps)
     if f.kind == "_DEDENT" and "RETURN" in f.accepts:
@@ -316,6 +335,7 @@ _RULES: tuple[Callable[[Found], AttnError | None], ...] = (
     _equality,
     _conditional,
     _where,
+    _augmented,
     _left_side,
     _goal,
     _arrow,

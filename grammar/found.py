@@ -8,11 +8,11 @@ from functools import cached_property
 
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
-from attnc.grammar.layout import Line
+from attnc.grammar.layout import Line, Row
 from attnc.source import Source, Span
 
 _TOKEN = re.compile(r"[A-Za-z_]\w*|[0-9.]+\w*|->|\*\*|//|[<>=!]=|\S")
-_NOTHING = Line([])
+_NOTHING = Line([Row(0, 0, 0, False)])
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Found:
     @cached_property
     def before(self) -> str:
         """The line's text up to the token."""
-        return self.text[self.line.start : min(self.at.start, self.line.end)] if self.line.rows else ""
+        return self.text[self.line.start : min(self.at.start, self.line.end)]
 
     @cached_property
     def words(self) -> list[str]:
@@ -86,5 +86,5 @@ def found(source: Source, text: str, lines: list[Line], failure: UnexpectedInput
             kind, start, size = "$END", lines[-1].end if lines else 0, 1
     line = next((line for line in reversed(lines) if line.start <= start), _NOTHING)
     if kind in ("_NL", "_DEDENT", "_INDENT", "$END"):
-        start, size = line.end if line.rows else 0, 1
+        start, size = line.end, 1
     return Found(Span(source, start, start + size), kind, allowed, line, text)

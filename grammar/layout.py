@@ -20,7 +20,7 @@ from attnc.source import Source
 NESTING = 200
 """How deep brackets and expressions may nest."""
 
-_PIECE = re.compile(r'"""[\s\S]*?"""|"[^"\n]*"|#[^\n]*|[\n()\[\]]')
+_PIECE = re.compile(r'"""[\s\S]*?"""|"(?!"")[^"\n]*"|#[^\n]*|[\n()\[\]]')
 _WORD = re.compile(r"\w*")
 _OPENER = {")": "(", "]": "["}
 
@@ -136,10 +136,15 @@ def _bracket(result: Scan, open_: list[int], at: int) -> None:
     elif open_ and result.text[open_[-1]] == opener:
         open_.pop()
     else:
-        result.note(at, shapes.mismatch(result.source, open_, at))
-        while open_ and any(result.text[other] == opener for other in open_):
-            if result.text[open_.pop()] == opener:
-                break
+        forgotten = any(result.text[other] == opener for other in open_)  # it closes one further out
+        if forgotten:
+            result.note(open_[-1], shapes.unclosed(result.source, open_, at))
+            while result.text[open_[-1]] != opener:
+                open_.pop()
+        else:
+            result.note(at, shapes.mismatch(result.source, open_, at))
+        if open_:
+            open_.pop()
 
 
 def _lines(result: Scan, rows: list[Row]) -> list[Line]:

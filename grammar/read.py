@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from stat import S_ISREG
 
 from attnc.diagnostics import AttnError, error
 from attnc.source import Source, Span
@@ -14,9 +15,11 @@ LIMIT = 2**20
 def read(path: Path) -> Source:
     """The text of a file under the name of its path, with Unix newlines."""
     try:
+        if not path.is_dir() and not S_ISREG(path.stat().st_mode):  # a pipe could keep us waiting for ever
+            raise error("A010", f"`{path}` cannot be read: it is no regular file")
         with path.open("rb") as file:
             data = file.read(4 * LIMIT + 1)
-    except OSError as failure:
+    except (OSError, ValueError) as failure:  # a null character in a name is a ValueError
         raise _unreadable(path, failure) from None
     if len(data) > 4 * LIMIT:  # no character takes more than four bytes
         raise too_large(str(path))
@@ -59,15 +62,15 @@ def too_large(name: str) -> AttnError:
     )
 
 
-def _unreadable(path: Path, failure: OSError) -> AttnError:
+def _unreadable(path: Path, failure: OSError | ValueError) -> AttnError:
     match failure:
         case FileNotFoundError():
             return error("A010", f"there is no file `{path}`", helps=_similar(path))
         case IsADirectoryError():
             return error("A010", f"`{path}` is a folder, not a spec", helps=_inside(path))
         case _:
-            reason = (failure.strerror or "unknown reason").lower()
-            return error("A010", f"`{path}` cannot be read: {reason}")
+            reason = getattr(failure, "strerror", None) or "no file has such a name"
+            return error("A010", f"`{path}` cannot be read: {reason.lower()}")
 
 
 def _similar(path: Path) -> tuple[str, ...]:

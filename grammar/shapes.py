@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from attnc.diagnostics import AttnError, error
 from attnc.source import Source, Span
 
@@ -9,12 +11,13 @@ _NAMES = {"(": "parenthesis", "[": "bracket"}
 _CLOSER = {"(": ")", "[": "]"}
 
 
-def unclosed(source: Source, open_: list[int]) -> AttnError:
-    """The innermost of the brackets that have no partner."""
+def unclosed(source: Source, open_: list[int], stop: int | None = None) -> AttnError:
+    """The innermost of the brackets that have no partner; `stop` is a bracket that closes another."""
     at = open_[-1]
     char = source.text[at]
-    row = source.text[_head(source.text, at) :].partition("\n")[0]
+    row = source.text[_head(source.text, at) : stop].partition("\n")[0]
     code = row.partition("#")[0].rstrip()
+    whole = re.split(r", \w+\[", code)[0] if char == "[" else code  # subscripts end where the next tensor begins
     end = _head(source.text, at) + len(code)
     return error(
         "A001",
@@ -22,7 +25,7 @@ def unclosed(source: Source, open_: list[int]) -> AttnError:
         Span(source, at, at + 1),
         "opened here",
         clashes=((Span(source, end, end + 1), f"no `{_CLOSER[char]}` up to here"),) if end > at + 1 else (),
-        helps=(f"close it: `{code}{_CLOSER[char]}`",),
+        helps=(f"close it: `{whole}{_CLOSER[char]}`",),
     )
 
 

@@ -97,10 +97,9 @@ def _piece(node: syn.Expr | syn.Reindex | syn.Keyword | syn.All) -> str:
             return expression(node, CHOOSE)
 
 
-def _list(nodes: Iterable[syn.Expr | syn.Reindex | syn.Keyword | syn.All]) -> str:
-    """Comma-separated; tight where all are short, as in `S[b,h,m,n]`."""
-    pieces = [_piece(node) for node in nodes]
-    return ("," if all(piece.isalnum() for piece in pieces) else ", ").join(pieces)
+def _list(nodes: Iterable[syn.Expr | syn.Reindex | syn.All]) -> str:
+    """Subscripts, tight as in `S[b,h,m,n]`."""
+    return ",".join(_piece(node) for node in nodes)
 
 
 def _arguments(written: str, slots: tuple[str, ...], extras: tuple[syn.Expr | syn.Keyword, ...]) -> str:
