@@ -143,9 +143,8 @@ def test_layout() -> None:
 
 
 def test_words_are_names_elsewhere() -> None:
-    words = (
-        "mask score use check with index carry require return equals gives within attention def int real bool".split()
-    )
+    written = "mask score use check with index carry require return equals gives within attention def int real bool"
+    words = written.split()
     text = "".join(f"    {word}[{word}] = {word}[0] * {word}({word})\n" for word in words)
     (definition,) = file(f"attention attention({', '.join(words)}; within: int = 2) -> use:\n{text}").definitions
     assert [place.name for node in definition.body if isinstance(node, syn.Define) for place in node.places] == words
