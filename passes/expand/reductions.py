@@ -79,7 +79,8 @@ def mean(state: Expansion, site: Site, over: tuple[str, ...], body: Valued) -> V
     inner, outer = divided(over, body.when)
     total = named(state, site.inside(over), "sum", Valued(Reduce("sum", over, body.value, inner), outer))
     count = _count(state, site, over, inner)
-    return Valued(Map("div", (total, count)), outer + _something(state, site, over, inner))
+    something = (Map("lt", (Const(0), count)),) if inner else _something(state, site, over, inner)
+    return Valued(Map("div", (total, count)), outer + something)
 
 
 def var(state: Expansion, site: Site, over: tuple[str, ...], body: Valued) -> Valued:
