@@ -54,7 +54,7 @@ def _plain(term: Expr) -> bool:
     match term:
         case Const(int()) | Coord() | Size():
             return True
-        case Map("mul", (a, b)):
+        case Map("mul" | "floordiv", (a, b)):
             return _plain(a) and _plain(b)
         case _:
             return False
@@ -79,5 +79,7 @@ def _size(term: Expr) -> bool:
             return True
         case Map("mul", (a, b)):
             return _size(a) and _size(b)
+        case Map("floordiv", (a, Const(int() as divisor))):
+            return _size(a) and divisor > 0
         case _:
             return False
