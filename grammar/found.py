@@ -11,6 +11,9 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedTok
 from attnc.grammar.layout import Line, Row
 from attnc.source import Source, Span
 
+HEADS = ("attention", "def", "mask", "score")
+CLAUSES = ("index", "carry", "require", "check")
+
 _TOKEN = re.compile(r"[A-Za-z_]\w*|[0-9.]+\w*|->|\*\*|//|[<>=!]=|\S")
 _NOTHING = Line([Row(0, 0, 0, False)])
 
@@ -88,3 +91,16 @@ def found(source: Source, text: str, lines: list[Line], failure: UnexpectedInput
     if kind in ("_NL", "_DEDENT", "_INDENT", "$END"):
         start, size = line.end, 1
     return Found(Span(source, start, start + size), kind, allowed, line, text)
+
+
+def clip(text: str) -> str:
+    """A text on one row, short enough to quote."""
+    words = " ".join(text.split())
+    return words if len(words) <= 80 else f"{words[:37]} .. {words[-37:]}"
+
+
+def deeper(f: Found) -> tuple[str, ...]:
+    """The remark for a row that continues the one above without meaning to."""
+    if any(row.start == f.at.start for row in f.line.rows[1:]):
+        return ("this row is deeper and so continues the line above; start it in the same column",)
+    return ()
