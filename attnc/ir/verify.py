@@ -8,7 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from attnc.ir.cascade import Cascade, Coord, Default, Exists, Expr, Order, Part, Read, Reduce, Softmax, Tensor, Where
+from attnc.ir.cascade import (
+    Cascade,
+    Coord,
+    Default,
+    Exists,
+    Expr,
+    Grad,
+    Order,
+    Part,
+    Read,
+    Reduce,
+    Softmax,
+    Tensor,
+    Where,
+)
 from attnc.ir.cascade import Map as Operation
 from attnc.ir.indices import free_indices
 from attnc.ir.node import Node
@@ -96,7 +110,16 @@ def _nested(tensor: Tensor) -> Iterator[str]:
             (*children(part.value), *part.when) if isinstance(part.value, Reduce | Order) else (part.value, *part.when)
         )
         for root in roots:
-            yield from (node.op for node in walk(root) if isinstance(node, Reduce | Order))
+            yield from _reductions(root)
+
+
+def _reductions(node: Node) -> Iterator[str]:
+    """The reductions at and below a node; what a derivative differentiates stays in one piece."""
+    if isinstance(node, Reduce | Order):
+        yield node.op
+    if not isinstance(node, Grad):
+        for child in children(node):
+            yield from _reductions(child)
 
 
 def _names(cascade: Cascade) -> Iterator[str]:

@@ -23,6 +23,7 @@ from attnc.ir.cascade import (
     Var,
     Where,
 )
+from attnc.ir.indices import free_indices
 from attnc.ir.operators import COMPARISONS
 from attnc.ir.walk import walk
 from attnc.passes.expand import reductions
@@ -157,9 +158,14 @@ def _fold(state: Expansion, site: Site, expr: Softmax | Reduce | Order, over: tu
 
 
 def _grad(state: Expansion, site: Site, y: Expr, x: Read) -> Valued:
-    """Absent points of y contribute nothing; the derivative exists where x does."""
+    """The derivative exists where x does; absent points of y contribute nothing.
+
+    What reads x stays inside, for a tensor of its own would be a constant to the derivative.
+    """
     target = _read(state, site, x)
-    item = expanded(state, site, y)
+    outer, state.variables = state.variables, state.variables | {x.tensor}
+    item = expanded(state, site.inside(tuple(sorted(free_indices(y)))), y)
+    state.variables = outer
     value = Choose(conjunction(item.when), item.value, Const(0.0)) if item.when else item.value
     assert isinstance(target.value, Read)
     return Valued(Grad(value, target.value), target.when)

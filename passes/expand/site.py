@@ -41,7 +41,8 @@ class Expansion:
 
     `known` finds a tensor by what defines it, so that two statements share it. `cycle` are the tensors
     that are being defined through each other; `witnesses` gives for some of them the boolean tensor
-    that says where they exist, and which of their axes it has.
+    that says where they exist, and which of their axes it has. `variables` are what is being
+    differentiated by.
     """
 
     cascade: Cascade
@@ -50,6 +51,7 @@ class Expansion:
     steps: list[Step] = field(default_factory=list)
     known: dict[tuple[Expr, tuple[Expr, ...]], str] = field(default_factory=dict)
     cycle: frozenset[str] = frozenset()
+    variables: frozenset[str] = frozenset()
     witnesses: dict[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
 
     @classmethod
@@ -111,9 +113,10 @@ def _alike(new: Expr, old: Expr) -> bool:
 def named(state: Expansion, site: Site, word: str, item: Valued) -> Expr:
     """A read of a tensor that holds this value: one there is already, or a new one `TENSOR_word`.
 
-    Inside a recurrence, what depends on the recurrence stays where it is.
+    What depends on the recurrence or the derivative that it is part of stays where it is.
     """
-    if any(isinstance(node, Read) and node.tensor in state.cycle for node in walk(item.value)):
+    kept = state.cycle | state.variables
+    if any(isinstance(node, Read) and node.tensor in kept for node in walk(item.value)):
         return item.value
     item = tidy(state, item)
     free = free_indices(item.value)
