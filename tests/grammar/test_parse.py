@@ -13,7 +13,9 @@ from attnc.ir.node import Node
 from attnc.ir.walk import walk
 from attnc.source import Source
 
-EXAMPLES = sorted(Path(__file__).parents[2].glob("examples/*.attn"))
+ROOT = Path(__file__).parents[2]
+SPECS = [path for folder in ("examples", "stdlib") for path in sorted((ROOT / folder).glob("*.attn"))]
+SPECS += [ROOT / "tests/language" / f"{name}.attn" for name in ("hip_attention", "landmark_attention", "set2set")]
 Q, K, S, m, n = (syn.Name(name) for name in "QKSmn")
 
 
@@ -166,7 +168,7 @@ def expressions(node: Node) -> list[Node]:
     return [part for part in walk(node) if isinstance(part, (*kinds, syn.List, syn.Where))]
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
 def test_every_span_is_exact(path: Path) -> None:
     """The text of an expression's span, read alone, is that expression; statements and definitions likewise."""
     found = parse(read(path))
