@@ -111,8 +111,11 @@ def order(state: Expansion, site: Site, expr: Order, body: Valued) -> Valued:
         return Valued(replace(expr, body=body.value, when=inner), outer)
     ordered = inner if state.type(body.value) != "real" else (*inner, Map("eq", (body.value, body.value)))
     count = _count(state, site, expr.over, ordered)
-    place: Expr = expr.k if expr.op == "kth" and expr.k is not None else Coord(expr.slots[0])
-    return Valued(replace(expr, body=body.value, when=inner), (*outer, Map("lt", (place, count))))
+    if expr.op == "kth" and expr.k is not None:
+        filled = conjunction((Map("le", (Const(0), expr.k)), Map("lt", (expr.k, count))))
+    else:
+        filled = Map("lt", (Coord(expr.slots[0]), count))
+    return Valued(replace(expr, body=body.value, when=inner), (*outer, filled))
 
 
 def _name_unless_read(state: Expansion, inside: Site, word: str, body: Valued) -> Expr:
