@@ -1,0 +1,135 @@
+"""The outputs of a stage over its finished state: simplified as a whole, guarded where a sum is empty."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sympy
+
+from attnc.ir.cascade import Choose, Const, Expr, Map, Var
+from attnc.ir.stage import Finish
+from attnc.ir.walk import substitute, walk
+
+if TYPE_CHECKING:
+    from attnc.passes.derive import Problem
+    from attnc.passes.derive.state import State
+
+
+def finished(
+    problem: Problem, state: State, gauges: tuple[str, ...], names: tuple[str, ...]
+) -> tuple[tuple[Finish, ...], set[str]]:
+    """The finishes in order, and the accumulators and gauges that they mention."""
+    named: dict[Any, Expr] = {symbol: Var(name) for symbol, name in zip(state.symbols, names, strict=True)}
+    rhos = {reference.rho for reference in state.references}
+    named |= {reference.rho: Var(name) for reference, name in zip(state.references, gauges, strict=True)}
+    finishes = []
+    for tensor in problem.emits:
+        part = problem.shapes.tensors[tensor].parts[0]
+        raw = _row(problem, state, tensor)
+        value = state.algebra.expr(_simplest(_resolved(raw, state), rhos), named)
+        value = problem.shapes.open_all(value, problem.stored)
+        when = tuple(_over_state(problem, state, test, named, rhos) for test in part.when)
+        guarded = _guarded(value, _at_nothing(raw, problem, state))
+        finishes.append(Finish(tensor, part.left, part.indices, guarded, when, span=part.span))
+    mentioned = {node.name for item in finishes for node in walk(item) if isinstance(node, Var)}
+    return tuple(finishes), mentioned
+
+
+def _row(problem: Problem, state: State, tensor: str) -> Any:
+    """A tensor's value over completed reductions."""
+    if tensor in state.values:
+        return state.algebra.reduction(tensor)
+    return state.algebra.of(problem.shapes.tensors[tensor].parts[0].value)
+
+
+def _over_state(problem: Problem, state: State, test: Expr, named: dict[Any, Expr], rhos: set[Any]) -> Expr:
+    """A condition with the completed reductions in it read from the state."""
+    opened = problem.shapes.open_all(test, problem.stored | frozenset(state.values))
+    values: dict[Any, Any] = {}
+    for node in walk(opened):
+        name = state.algebra.completed(node)  # type: ignore[arg-type]
+        if name is not None:
+            symbol = state.algebra.reduction(name)
+            values[node] = state.algebra.expr(_simplest(_resolved(symbol, state), rhos), named)
+    return substitute(opened, values)  # type: ignore[no-any-return]
+
+
+def _resolved(value: Any, state: State) -> Any:
+    """The value with every completed reduction replaced by what it is in terms of the state."""
+    known: dict[Any, Any] = {}
+    for name, inner in state.values.items():
+        known[state.algebra.reduction(name)] = inner.subs(known)
+    return value.subs(known)
+
+
+def _simplest(value: Any, rhos: set[Any]) -> Any:
+    """The form without references, if there is one, and then the shortest."""
+    forms = [value, sympy.expand_log(sympy.powsimp(value), force=True)]
+    forms += [sympy.expand(forms[1]), sympy.cancel(sympy.together(forms[1]))]
+    best = min(forms, key=lambda form: (len(form.free_symbols & rhos), sympy.count_ops(form)))
+    if best.free_symbols & rhos and sympy.count_ops(best) < 60:
+        simple = sympy.simplify(best)
+        best = min((best, simple), key=lambda form: (len(form.free_symbols & rhos), sympy.count_ops(form)))
+    return best
+
+
+def _at_nothing(raw: Any, problem: Problem, state: State) -> Expr | None:
+    """The output of a row that folds nothing: sums 0, maxima -inf, in the definition's own terms."""
+    empty = {"sum": 0.0, "prod": 1.0, "max": float("-inf"), "min": float("inf"), "any": False, "all": True}
+    ops = {item.tensor: item.op for item in problem.members}
+    named = {symbol: Const(empty[ops[name]]) for name, symbol in state.algebra.done.items()}
+    if raw in named:
+        return named[raw]
+    value = state.algebra.expr(raw, dict(named))
+    return _folded(problem.shapes.open_all(value, problem.stored))
+
+
+def _folded(value: Expr) -> Expr | None:
+    """The expression with constants folded by the language's rules; None where nothing is constant."""
+    from attnc.ir.sizes import SCALAR
+    from attnc.ir.walk import bottom_up
+
+    def rule(node: object) -> Expr | None:
+        if isinstance(node, Map) and node.op in SCALAR and all(isinstance(arg, Const) for arg in node.args):
+            try:
+                return Const(SCALAR[node.op](*(arg.value for arg in node.args if isinstance(arg, Const))))
+            except (ValueError, OverflowError):
+                return Const(float("nan"))
+        if isinstance(node, Map) and node.op == "mul" and Const(0.0) in node.args:
+            return Const(0.0)
+        return None
+
+    return bottom_up(value, rule)  # type: ignore[no-any-return, arg-type]
+
+
+def _guarded(value: Expr, empty: Expr | None) -> Expr:
+    """The value, and what the definition gives where the divisor of an empty row would be 0."""
+    divisors = {arg for node in walk(value) if (arg := _divisor(node)) is not None}
+    states = {item for divisor in divisors for item in walk(divisor) if isinstance(item, Var)}
+    if len(states) == 1 and empty is not None:
+        (state,) = states
+        return Choose(Map("eq", (state, Const(0.0))), empty, value)
+    return _guard_each(value)
+
+
+def _divisor(node: object) -> Expr | None:
+    match node:
+        case Map("div", (_, b)) if any(isinstance(item, Var) for item in walk(b)):
+            return b
+        case Map("log" | "log2", (x,)) if any(isinstance(item, Var) for item in walk(x)):
+            return x
+        case _:
+            return None
+
+
+def _guard_each(value: Expr) -> Expr:
+    from attnc.ir.walk import bottom_up
+
+    def rule(node: object) -> Expr | None:
+        if isinstance(node, Map) and node.op == "div" and _divisor(node) is not None:
+            a, b = node.args
+            both = Map("and", (Map("eq", (a, Const(0.0))), Map("eq", (b, Const(0.0)))))
+            return Choose(both, Const(0.0), node)
+        return None
+
+    return bottom_up(value, rule)  # type: ignore[no-any-return, arg-type]

@@ -1,0 +1,280 @@
+"""The state of a stage: reductions separated into accumulators, gauges chosen, shifts closed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import sympy
+
+from attnc.ir.cascade import Expr
+from attnc.ir.indices import free_indices
+from attnc.passes.derive.algebra import Algebra
+from attnc.passes.derive.bounds import upper_bound
+from attnc.passes.derive.reductions import Streamed
+from attnc.passes.derive.separate import NotSeparable, exponent_of, separate
+
+# A phi per segment, 0 where the segment adds nothing. `conditions` tell equal phis under other masks apart.
+Phis = tuple[Any, ...]
+ROUNDS = 4
+SAFE_EXPONENT = 60.0  # e^60 times any length is far from overflow in float32
+
+
+@dataclass
+class Running:
+    """An accumulator under construction: op, phis in terms of `y` where it has a gauge, and its correction."""
+
+    op: str
+    phis: Phis
+    when: tuple[tuple[Expr, ...] | None, ...]
+    gauge: int | None = None
+    keep: list[tuple[Any, int]] = field(default_factory=list)
+    inner: tuple[str, ...] = ()
+
+
+@dataclass
+class Reference:
+    """A gauge under construction: its scores per segment, and the reduction that it is, if it is one."""
+
+    scores: Phis
+    when: tuple[tuple[Expr, ...] | None, ...]
+    reduction: str | None
+    rho: Any
+    y: Any
+    maker: str = ""
+
+
+@dataclass
+class State:
+    """All that a stage keeps, and each reduction's value in terms of it."""
+
+    algebra: Algebra
+    shift: Any = field(default_factory=lambda: sympy.Symbol("d", real=True))
+    running: list[Running] = field(default_factory=list)
+    references: list[Reference] = field(default_factory=list)
+    values: dict[str, Any] = field(default_factory=dict)
+    symbols: list[Any] = field(default_factory=list)
+    makers: list[str] = field(default_factory=list)
+    maker: str = ""
+    points: tuple[bool, ...] = ()
+
+    def add(self, item: Streamed, segments: tuple[Any, ...]) -> None:
+        """One more reduction; raises `NotSeparable` where it cannot be kept in the same pass."""
+        self.maker, self.points = item.tensor, tuple(segment.index is None for segment in segments)
+        bodies = {piece.segment: self.algebra.of(piece.body) for piece in item.pieces}
+        when = tuple(next((p.when for p in item.pieces if p.segment == s), None) for s in segments)
+        phis = tuple(bodies.get(segment, None) for segment in segments)
+        if item.op == "sum":
+            self.values[item.tensor] = self._sum(phis, when, item)
+        elif item.op in ("max", "min"):
+            self.values[item.tensor] = self._extremum(item, phis, when)
+        else:
+            self.values[item.tensor] = self._plain(item.op, phis, when, item.inner)
+
+    # ---- sums ------------------------------------------------------------------------------
+
+    def _sum(self, bodies: Phis, when: tuple[tuple[Expr, ...] | None, ...], item: Streamed) -> Any:
+        full, done = self.algebra.full, set(self.algebra.done.values())
+        rows: dict[Any, list[Any]] = {}
+        for place, body in enumerate(bodies):
+            if body is None:
+                continue
+            stream = body.free_symbols - done if self.points[place] else full
+            for phi, coefficient in separate(body, stream, done).items():
+                rows.setdefault(coefficient, [sympy.Integer(0)] * len(bodies))[place] += phi
+        total = sympy.Integer(0)
+        for coefficient, phis in rows.items():
+            self._check_inner(coefficient, item)
+            total += coefficient * self._accumulated(tuple(phis), when, item.inner)
+        return total
+
+    def _check_inner(self, coefficient: Any, item: Streamed) -> None:
+        for symbol in coefficient.free_symbols:
+            atom = self.algebra.atoms.get(symbol)
+            if atom is not None and free_indices(atom) & set(item.inner):
+                raise NotSeparable(coefficient)
+
+    def _accumulated(self, phis: Phis, when: tuple[tuple[Expr, ...] | None, ...], inner: tuple[str, ...]) -> Any:
+        """A sum of phis by way of accumulators: each with the coefficient that its gauge brings."""
+        place = self._gauge(phis, when)
+        if place is None:
+            return self._symbol("sum", phis, when, None, inner)
+        reference = self.references[place]
+        result = sympy.Integer(0)
+        for coefficient, shifted in self._in_gauge(phis, reference).items():
+            result += coefficient * self._symbol("sum", shifted, when, place, inner)
+        return result
+
+    def _in_gauge(self, phis: Phis, reference: Reference) -> dict[Any, Phis]:
+        """The phis written with y = score - rho: coefficients of rho, each with its phis of y."""
+        rows: dict[Any, list[Any]] = {}
+        for place, phi in enumerate(phis):
+            if phi == 0:
+                continue
+            shifted = _rewritten(phi, reference.scores[place], reference.y + reference.rho, self.algebra.full)
+            stream = (shifted.free_symbols - {reference.rho}) | {reference.y}
+            for inner, coefficient in separate(shifted, stream, {reference.rho}).items():
+                rows.setdefault(coefficient, [sympy.Integer(0)] * len(phis))[place] += inner
+        return {coefficient: tuple(phis) for coefficient, phis in rows.items()}
+
+    def _gauge(self, phis: Phis, when: tuple[tuple[Expr, ...] | None, ...]) -> int | None:
+        """The reference that keeps these phis in range: one there is, a new one, or none where none is needed."""
+        arguments = tuple(exponent_of(phi) if phi != 0 else sympy.Integer(0) for phi in phis)
+        if all(argument == 0 for argument in arguments):
+            return self._moment_gauge(phis, when)
+        if self._bounded(phis):
+            return None
+        for place, reference in enumerate(self.references):
+            if self._serves(reference, arguments, when):
+                return place
+        return self._reference(arguments, when, None)
+
+    def _serves(self, reference: Reference, arguments: Phis, when: tuple[tuple[Expr, ...] | None, ...]) -> bool:
+        """Whether every exponent is one positive multiple of the score, at points that the maximum folds too."""
+        ratios = set()
+        for place, (score, argument) in enumerate(zip(reference.scores, arguments, strict=True)):
+            if argument == 0:
+                continue
+            if score is None or not set(reference.when[place] or ()) <= set(when[place] or ()):
+                return False
+            ratios.add(sympy.simplify(argument / score))
+        return all(ratio.is_number and ratio.is_positive for ratio in ratios) and len(ratios) == 1
+
+    def _bounded(self, phis: Phis) -> bool:
+        named: dict[Any, Expr] = {}
+        for phi in phis:
+            argument = exponent_of(phi) if phi != 0 else sympy.Integer(0)
+            if argument != 0 and upper_bound(self.algebra.expr(argument, named)) > SAFE_EXPONENT:
+                return False
+        return True
+
+    def _moment_gauge(self, phis: Phis, when: tuple[tuple[Expr, ...] | None, ...]) -> int | None:
+        """Second and higher moments of a score are kept about its maximum: sums of squares would cancel."""
+        for place, reference in enumerate(self.references):
+            if all(phi == 0 or _degree(phi, score) >= 1 for phi, score in zip(phis, reference.scores, strict=True)):
+                return place
+        bases = tuple(_squared(phi) for phi in phis)
+        if any(base is None and phi != 0 for base, phi in zip(bases, phis, strict=True)) or not any(bases):
+            return None
+        return self._reference(bases, when, None)
+
+    def _reference(self, scores: Phis, when: tuple[tuple[Expr, ...] | None, ...], reduction: str | None) -> int:
+        number = len(self.references)
+        rho, y = sympy.Symbol(f"rho{number}", real=True), sympy.Symbol(f"y{number}", real=True)
+        kept = tuple(
+            score if test is not None and score != 0 else None for score, test in zip(scores, when, strict=True)
+        )
+        self.references.append(Reference(kept, when, reduction, rho, y, self.maker))
+        return number
+
+    def _symbol(
+        self, op: str, phis: Phis, when: tuple[tuple[Expr, ...] | None, ...], gauge: int | None, inner: tuple[str, ...]
+    ) -> Any:
+        """The accumulator with these phis: one there is, or a new one."""
+        used = tuple(test if phi != 0 else None for phi, test in zip(phis, when, strict=True))
+        if gauge is not None and not any(phi.has(self.references[gauge].y) for phi in phis if phi != 0):
+            gauge = None  # what does not move with the reference needs no correction
+        for place, item in enumerate(self.running):
+            if (item.op, item.phis, item.when, item.gauge, item.inner) == (op, phis, used, gauge, inner):
+                return self.symbols[place]
+        self.running.append(Running(op, phis, used, gauge, [], inner))
+        self.makers.append(self.maker)
+        self.symbols.append(sympy.Symbol(f"A{len(self.symbols)}", real=True))
+        return self.symbols[-1]
+
+    # ---- the other folds -------------------------------------------------------------------
+
+    def _extremum(self, item: Streamed, bodies: Phis, when: tuple[tuple[Expr, ...] | None, ...]) -> Any:
+        """max(a + g) = max(a) + g where g is completed; a maximum is kept as a gauge, for others may need it."""
+        full, done = self.algebra.full, set(self.algebra.done.values())
+        parts = [_apart(body, done) if body is not None else (None, sympy.Integer(0)) for body in bodies]
+        offsets = {offset for body, (_, offset) in zip(bodies, parts, strict=True) if body is not None}
+        if len(offsets) > 1 or item.inner:
+            raise NotSeparable(next(iter(offsets), sympy.Integer(0)))
+        offset = offsets.pop() if offsets else sympy.Integer(0)
+        if offset.free_symbols & full:
+            raise NotSeparable(offset)
+        scores = tuple(score for score, _ in parts)
+        if item.op == "min":
+            return offset + self._symbol("min", tuple(0 if s is None else s for s in scores), when, None, ())
+        place = self._reference(tuple(0 if s is None else s for s in scores), when, item.tensor)
+        self.references[place].scores = scores
+        return offset + self.references[place].rho
+
+    def _plain(self, op: str, bodies: Phis, when: tuple[tuple[Expr, ...] | None, ...], inner: tuple[str, ...]) -> Any:
+        done = set(self.algebra.done.values())
+        for body in bodies:
+            if body is not None and body.free_symbols & done:
+                raise NotSeparable(body)
+        return self._symbol(op, tuple(sympy.Integer(0) if b is None else b for b in bodies), when, None, inner)
+
+    # ---- closure ---------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Give every gauged accumulator its correction, adding those that corrections need."""
+        place, born = 0, {}
+        while place < len(self.running):
+            item = self.running[place]
+            if item.gauge is not None and item.op == "sum":
+                age = born.get(place, 0)
+                if age > ROUNDS:
+                    raise NotSeparable(item.phis[0])
+                for coefficient, phis in self._shifted(item).items():
+                    before = len(self.running)
+                    symbol = self._symbol("sum", phis, item.when, item.gauge, item.inner)
+                    if len(self.running) > before:
+                        born[before] = age + 1
+                    item.keep.append((coefficient, self.symbols.index(symbol)))
+            place += 1
+
+    def _shifted(self, item: Running) -> dict[Any, Phis]:
+        """phi(y + d) as coefficients of d, each with its phis of y."""
+        assert item.gauge is not None
+        y = self.references[item.gauge].y
+        rows: dict[Any, list[Any]] = {}
+        for place, phi in enumerate(item.phis):
+            if phi == 0:
+                continue
+            moved = phi.subs(y, y + self.shift)
+            stream = (moved.free_symbols - {self.shift}) | {y}
+            for inner, coefficient in separate(moved, stream, {self.shift}).items():
+                rows.setdefault(coefficient, [sympy.Integer(0)] * len(item.phis))[place] += inner
+        return {coefficient: tuple(phis) for coefficient, phis in rows.items()}
+
+
+def _rewritten(phi: Any, score: Any, value: Any, full: set[Any]) -> Any:
+    """A phi with its score replaced by `value`: exponents as multiples, polynomials by solving for one symbol."""
+    argument = exponent_of(phi)
+    if argument != 0:
+        ratio = sympy.simplify(argument / score)
+        rest = sympy.Mul(*(f for f in sympy.Mul.make_args(phi) if not isinstance(f, sympy.exp)))
+        return _rewritten(rest, score, value, full) * sympy.exp(ratio * value)
+    for symbol in sorted(score.free_symbols & phi.free_symbols, key=str):
+        slope = sympy.diff(score, symbol)
+        if slope.is_number and slope != 0 and phi.is_polynomial(symbol):
+            return phi.subs(symbol, symbol + (value - score) / slope)
+    return phi
+
+
+def _apart(body: Any, done: set[Any]) -> tuple[Any, Any]:
+    """A body as what knows no completed reduction plus what is only that."""
+    own, offset = sympy.Integer(0), sympy.Integer(0)
+    for term in sympy.Add.make_args(sympy.expand(body)):
+        if term.free_symbols & done:
+            offset += term
+        else:
+            own += term
+    return own, offset
+
+
+def _degree(phi: Any, score: Any) -> int:
+    """The degree of a phi as a polynomial in its score's symbols, 0 where it is none."""
+    if score is None or phi.has(sympy.exp):
+        return 0
+    shared = phi.free_symbols & score.free_symbols
+    return max((sympy.degree(phi, symbol) for symbol in shared if phi.is_polynomial(symbol)), default=0)
+
+
+def _squared(phi: Any) -> Any:
+    """The symbol whose square a phi is, or None."""
+    return phi.args[0] if isinstance(phi, sympy.Pow) and phi.args[1] == 2 and phi.args[0].is_Symbol else None

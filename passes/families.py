@@ -1,0 +1,152 @@
+"""Which indices run along the same axis, which are features, and what a tensor's value depends on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from attnc.ir.cascade import Cascade, Coord, Expr, Grad, Map, Order, Part, Read, Reduce, Tensor, Uniform
+from attnc.ir.indices import at, free_indices
+from attnc.ir.walk import top_down, walk
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Facts about an explicit cascade that staging and derivation share."""
+
+    cascade: Cascade
+
+    @cached_property
+    def tensors(self) -> dict[str, Tensor]:
+        """The defined tensors by name."""
+        return {tensor.name: tensor for tensor in self.cascade.tensors}
+
+    @cached_property
+    def position(self) -> dict[str, int]:
+        """The order in which tensors are computed."""
+        names = [name for step in self.cascade.steps for name in step.tensors]
+        return {name: place for place, name in enumerate(names)}
+
+    @cached_property
+    def recurrent(self) -> frozenset[str]:
+        """The tensors that are defined through each other."""
+        return frozenset(name for step in self.cascade.steps if step.axes for name in step.tensors)
+
+    @cached_property
+    def features(self) -> frozenset[str]:
+        """The indices kept whole: they are the last axis of every real tensor with two axes or more that has them.
+
+        A layout convention, not a matter of meaning: it decides what is tiled, never what is computed.
+        """
+        last: dict[str, bool] = {}
+        for item in self.cascade.inputs:
+            if item.type != "real" or len(item.indices) < 2:
+                continue
+            for place, index in enumerate(item.indices):
+                last[index] = last.get(index, True) and place == len(item.indices) - 1
+        return frozenset(index for index, is_last in last.items() if is_last)
+
+    @cached_property
+    def family(self) -> dict[str, str]:
+        """For each index the first index of its family: those joined by an axis that is defined by parts."""
+        root = {item.index: item.index for item in self.cascade.ranges}
+
+        def find(index: str) -> str:
+            while root[index] != index:
+                index = root[index]
+            return index
+
+        for tensor, axis in self.union_axes:
+            found = [i for part in tensor.parts for i in sorted(free_indices(part.left[axis]))]
+            found += [i for read in self._reads(tensor.name) for i in self._walker(read, axis)]
+            for index in found[1:]:
+                one, other = sorted((find(found[0]), find(index)), key=list(root).index)
+                root[other] = one
+        return {index: find(index) for index in root}
+
+    @cached_property
+    def union_axes(self) -> tuple[tuple[Tensor, int], ...]:
+        """The axes along which a tensor's parts differ."""
+        found = []
+        for tensor in self.cascade.tensors:
+            if tensor.name in self.recurrent:
+                continue
+            for axis in range(len(tensor.axes)):
+                if len({part.left[axis] for part in tensor.parts}) > 1:
+                    found.append((tensor, axis))
+        return tuple(found)
+
+    def _reads(self, name: str) -> list[Read]:
+        return [
+            node
+            for tensor in self.cascade.tensors
+            for node in walk(tensor)
+            if isinstance(node, Read) and node.tensor == name
+        ]
+
+    def _walker(self, read: Read, axis: int) -> list[str]:
+        sub = read.subs[axis]
+        return [sub.index] if isinstance(sub, Coord) and read.part is None else []
+
+    def part_at(self, read: Read) -> tuple[Part, dict[str, Expr]] | None:
+        """The part that a read means and the values of its indices; None where that is not plain."""
+        tensor = self.tensors.get(read.tensor)
+        if tensor is None or tensor.name in self.recurrent:
+            return None
+        parts = tensor.parts if read.part is None else (tensor.parts[read.part],)
+        if len(parts) > 1:
+            own = [axis for of, axis in self.union_axes if of is tensor]
+            parts = tuple(part for part in parts if all(part.left[axis] == read.subs[axis] for axis in own))
+        if len(parts) != 1:
+            return None
+        values = _solved(parts[0], read)
+        return None if values is None else (parts[0], values)
+
+    def own(self, read: Read) -> Read:
+        """The read of a tensor in parts with the part it means, so that equal elements are equal nodes."""
+        tensor = self.tensors.get(read.tensor)
+        found = self.part_at(read) if tensor is not None and len(tensor.parts) > 1 else None
+        return read if tensor is None or found is None else replace(read, part=tensor.parts.index(found[0]))
+
+    def opened(self, read: Read) -> Expr | None:
+        """The value that a read of a defined tensor stands for."""
+        found = self.part_at(read)
+        return None if found is None else at(found[0].value, found[1])
+
+    def open_all(self, expr: Expr, stop: frozenset[str]) -> Expr:
+        """The expression with every read of a defined tensor outside `stop` replaced by its value."""
+
+        def rule(node: object) -> Expr | None:
+            if isinstance(node, Read) and node.tensor in self.tensors and node.tensor not in stop:
+                value = self.opened(node)
+                return None if value is None else self.open_all(value, stop)
+            return None
+
+        return top_down(expr, rule)  # type: ignore[no-any-return, arg-type]
+
+
+def is_pointwise(expr: Expr) -> bool:
+    """Whether an expression is maps and reads only."""
+    return not any(isinstance(node, Reduce | Order | Uniform | Grad) for node in walk(expr))
+
+
+def joint(expr: Expr, a: str, b: str) -> bool:
+    """Whether something but a product carries both indices: a reduction, a function, a comparison."""
+    for node in walk(expr):
+        linear = isinstance(node, Map) and node.op in ("mul", "div", "neg", "real")
+        if isinstance(node, Map | Reduce) and not linear and {a, b} <= free_indices(node):
+            return True
+    return False
+
+
+def _solved(part: Part, read: Read) -> dict[str, Expr] | None:
+    """The values of a part's indices at a read: a bare index takes the subscript, anything else must be the same."""
+    values: dict[str, Expr] = {}
+    for left, sub in zip(part.left, read.subs, strict=True):
+        if isinstance(left, Coord):
+            values[left.index] = sub
+        elif left == sub:
+            values |= {index: Coord(index) for index in free_indices(left)}
+        else:
+            return None
+    return values
