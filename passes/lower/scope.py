@@ -56,10 +56,10 @@ class Scope:
                         deepest = max(deepest, level)
         return deepest
 
-    def fresh(self, name: str) -> str:
-        """A name that is not bound in any open block."""
+    def fresh(self, name: str, kind: TileType) -> str:
+        """A name that is not bound in any open block; a closed block's name only for a value of the same type."""
         choice, number = name, 1
-        while choice in self.taken:
+        while choice in self.taken or self.types.get(choice, kind) != kind:
             number += 1
             choice = f"{name}{number}"
         self.taken.add(choice)
@@ -75,7 +75,7 @@ class Scope:
                 return k.Use(block.known[value])
         if len(self.type(value).axes) > 2:
             raise NeedsStep
-        bound = self.fresh(name)
+        bound = self.fresh(name, self.type(value))
         self.types[bound] = self.type(value)
         self.depths[bound] = level
         self.blocks[level].known[value] = bound
@@ -90,7 +90,7 @@ class Scope:
                 return k.Use(block.known[key])
         if len(kind.axes) > 2:
             raise NeedsStep
-        bound = self.fresh(name)
+        bound = self.fresh(name, kind)
         self.types[bound] = kind
         self.depths[bound] = level
         self.blocks[level].known[key] = bound
@@ -99,7 +99,7 @@ class Scope:
 
     def state(self, name: str, kind: TileType, init: k.Value, span: Span = NOWHERE) -> str:
         """A state of the outermost block."""
-        bound = self.fresh(name)
+        bound = self.fresh(name, kind)
         self.types[bound] = kind
         self.depths[bound] = len(self.blocks) - 1
         self.states.add(bound)

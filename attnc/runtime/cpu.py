@@ -1,0 +1,29 @@
+"""Loading a built shared object and calling it on tensors."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+
+from attnc.ir.kernel import Kernel
+from attnc.ir.sizes import evaluate
+
+
+def launcher(file: Path, kernel: Kernel) -> Callable[[Mapping[str, torch.Tensor], Mapping[str, int]], None]:
+    """A function that runs the kernel on tensors by name, with the call's extents."""
+    run = ctypes.CDLL(str(file)).attnc_run
+    run.restype = None
+    axes = sum(len(param.base) for param in kernel.params)
+
+    def launch(tensors: Mapping[str, torch.Tensor], sizes: Mapping[str, int]) -> None:
+        ordered = [tensors[param.name] for param in kernel.params]
+        pointers = (ctypes.c_void_p * len(ordered))(*(tensor.data_ptr() for tensor in ordered))
+        shapes = (ctypes.c_int64 * axes)(*(extent for tensor in ordered for extent in tensor.shape))
+        strides = (ctypes.c_int64 * axes)(*(stride for tensor in ordered for stride in tensor.stride()))
+        numbers = (ctypes.c_int64 * len(kernel.sizes))(*(int(evaluate(expr, sizes)) for _, expr in kernel.sizes))
+        run(pointers, shapes, strides, numbers, ctypes.c_int64(torch.get_num_threads()))
+
+    return launch

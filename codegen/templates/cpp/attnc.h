@@ -1,0 +1,137 @@
+// What generated kernels share: conversions, vectorisable functions, and one matrix micro-kernel.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+namespace attnc {
+
+using std::int64_t;
+constexpr float INF = std::numeric_limits<float>::infinity();
+
+// ---- 16-bit reals ---------------------------------------------------------------------------
+struct bfloat16 { uint16_t bits; };
+struct float16 { _Float16 value; };
+
+inline float real(float x) { return x; }
+inline double real(double x) { return x; }
+inline float real(float16 x) { return (float)x.value; }
+inline float real(bfloat16 x) {
+  uint32_t bits = (uint32_t)x.bits << 16;
+  float y;
+  std::memcpy(&y, &bits, 4);
+  return y;
+}
+template <class T> inline T stored(double x) { return (T)x; }
+template <class T> inline T stored(float x) { return (T)x; }
+template <> inline float16 stored<float16>(float x) { return {(_Float16)x}; }
+template <> inline float16 stored<float16>(double x) { return {(_Float16)x}; }
+template <> inline bfloat16 stored<bfloat16>(float x) {  // round to nearest, ties to even; NaN stays NaN
+  uint32_t bits;
+  std::memcpy(&bits, &x, 4);
+  if ((bits & 0x7fffffff) > 0x7f800000) return {(uint16_t)((bits >> 16) | 0x40)};
+  return {(uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16)};
+}
+template <> inline bfloat16 stored<bfloat16>(double x) { return stored<bfloat16>((float)x); }
+
+// ---- functions ------------------------------------------------------------------------------
+// 2^x: degree-6 polynomial on [-1/2, 1/2], relative error below 3e-9 before rounding; 0 below -126.
+inline float exp2_(float x) {
+  float whole = std::nearbyint(std::min(std::max(x, -127.0f), 128.0f));
+  float r = std::min(std::max(x, -127.0f), 128.0f) - whole;
+  float p = 1.5469732e-4f;
+  p = p * r + 1.3400433e-3f;
+  p = p * r + 9.6180256e-3f;
+  p = p * r + 5.5503272e-2f;
+  p = p * r + 2.4022651e-1f;
+  p = p * r + 6.9314721e-1f;
+  p = p * r + 1.0f;
+  int32_t bits = ((int32_t)whole + 127) << 23;
+  float scale;
+  std::memcpy(&scale, &bits, 4);
+  float y = p * scale;
+  y = x < -126.0f ? 0.0f : y;
+  y = x >= 128.0f ? INF : y;
+  return x != x ? x : y;
+}
+inline double exp2_(double x) { return std::exp2(x); }
+template <class T> inline T exp_(T x) { return exp2_(x * (T)1.4426950408889634); }
+template <> inline double exp_(double x) { return std::exp(x); }
+template <class T> inline T sigmoid_(T x) { return (T)1 / ((T)1 + exp_(-x)); }
+inline float tanh_(float x) {
+  float s = x * x;  // near 0 the quotient would cancel: an odd polynomial there
+  float near = x * (1.0f + s * (-0.33333333f + s * (0.13333333f + s * (-0.053968254f + s * 0.021869488f))));
+  float far = 1.0f - 2.0f / (exp2_(x * 2.8853900817779268f) + 1.0f);
+  return s < 0.09f ? near : far;
+}
+inline double tanh_(double x) { return std::tanh(x); }
+template <class T> inline T relu_(T x) { return x > (T)0 ? x : x != x ? x : (T)0; }
+template <class T> inline T silu_(T x) { return x * sigmoid_(x); }
+template <class T> inline T gelu_(T x) { return x * (T)0.5 * ((T)1 + std::erf(x * (T)0.70710678118654752)); }
+template <class T> inline T softplus_(T x) { return (x > 0 ? x : 0) + std::log1p(std::exp(-std::fabs(x))); }
+template <class T> inline T xlogx_(T x) { return x == (T)0 ? (T)0 : x * std::log(x); }
+template <class T> inline T sign_(T x) { return (T)((x > (T)0) - (x < (T)0)); }
+template <class T> inline T max_(T a, T b) { return a > b ? a : b; }
+template <class T> inline T min_(T a, T b) { return a < b ? a : b; }
+template <class T> inline T abs_(T x) { return x < (T)0 ? -x : x; }
+template <class T> inline T clamp_(T x, T lo, T hi) { return min_(max_(x, lo), hi); }
+inline int64_t floordiv_(int64_t a, int64_t b) {  // rounds down; by 0 the value is absent and its number arbitrary
+  if (b == 0) return 0;
+  int64_t q = a / b;
+  return q - ((a % b != 0) && ((a < 0) != (b < 0)));
+}
+inline int64_t mod_(int64_t a, int64_t b) { return b == 0 ? 0 : a - floordiv_(a, b) * b; }
+template <class T> inline T floordiv_(T a, T b) { return std::floor(a / b); }
+template <class T> inline T mod_(T a, T b) { return a - std::floor(a / b) * b; }
+inline int64_t pow_(int64_t a, int64_t b) {
+  int64_t y = 1;
+  for (int64_t i = 0; i < b; ++i) y *= a;
+  return y;
+}
+template <class T> inline T pow_(T a, T b) { return std::pow(a, b); }
+
+// ---- out[r][m] = sum over k of w(r, k) * x[k][m] ------------------------------------------------
+// x and out lie with the parallel index last; w is read where it lies, by two strides.
+template <int BYTES, class T> struct Vector { typedef T type __attribute__((vector_size(BYTES), aligned(alignof(T)))); };
+#if defined(__AVX512F__)
+constexpr int BYTES = 64;
+#elif defined(__AVX__)
+constexpr int BYTES = 32;
+#else
+constexpr int BYTES = 16;
+#endif
+
+template <int ROWS, int LANES, class T, class W>
+inline void block(int64_t depth, T* out, int64_t out_row, const W* w, int64_t w_row, int64_t w_depth, const T* x, int64_t x_row) {
+  typedef typename Vector<BYTES, T>::type V;
+  constexpr int N = BYTES / sizeof(T), C = LANES / N;
+  V sum[ROWS][C];
+  for (int r = 0; r < ROWS; ++r)
+    for (int c = 0; c < C; ++c) sum[r][c] = V{};
+  for (int64_t k = 0; k < depth; ++k) {
+    V b[C];
+    for (int c = 0; c < C; ++c) b[c] = *(const V*)(x + k * x_row + c * N);
+    for (int r = 0; r < ROWS; ++r) {
+      const T a = (T)real(w[r * w_row + k * w_depth]);
+      for (int c = 0; c < C; ++c) sum[r][c] += a * b[c];
+    }
+  }
+  for (int r = 0; r < ROWS; ++r)
+    for (int c = 0; c < C; ++c) *(V*)(out + r * out_row + c * N) = sum[r][c];
+}
+
+template <int BM, class T, class W>
+inline void matmul(int64_t rows, int64_t depth, T* out, const W* w, int64_t w_row, int64_t w_depth, const T* x) {
+  constexpr int N = BYTES / sizeof(T);
+  constexpr int LANES = BM % (4 * N) == 0 ? 4 * N : BM % (2 * N) == 0 ? 2 * N : N;
+  static_assert(BM % LANES == 0, "a tile of rows is a multiple of the vector");
+  for (int m = 0; m < BM; m += LANES) {
+    int64_t r = 0;
+    for (; r + 6 <= rows; r += 6) block<6, LANES>(depth, out + r * BM + m, BM, w + r * w_row, w_row, w_depth, x + m, BM);
+    for (; r < rows; ++r) block<1, LANES>(depth, out + r * BM + m, BM, w + r * w_row, w_row, w_depth, x + m, BM);
+  }
+}
+
+}  // namespace attnc
