@@ -64,7 +64,9 @@ def _arguments(text: str) -> dict[str, object]:
     values: dict[str, object] = {}
     for name, kind, shape, number in re.findall(r"(\w+)=(?:(\w+)\[([\d,]*)\]|([\w.-]+))", text):
         if kind:
-            values[name] = torch.zeros([int(n) for n in shape.split(",") if n], dtype=getattr(torch, kind))
+            extents = [int(extent) for extent in shape.split(",") if extent]
+            where = {"device": "meta"} if kind == "meta" else {"dtype": getattr(torch, kind)}
+            values[name] = torch.zeros(extents, **where)
         else:
             values[name] = {"true": True, "false": False}.get(number, number if number.isalpha() else float(number))
             if number.lstrip("-").isdigit():

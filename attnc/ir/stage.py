@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from attnc.ir.cascade import Expr
+from attnc.ir.cascade import Cascade, Coord, Expr, Reduce
 from attnc.ir.node import Node
+from attnc.ir.walk import walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,3 +160,17 @@ class Plan(Node):
 
     stages: tuple[Stage, ...]
     refusals: tuple[Refusal, ...] = ()
+
+
+def inner_indices(stream: Stream, cascade: Cascade) -> tuple[str, ...]:
+    """The indices that are kept whole inside a tile, in the order of the cascade's ranges."""
+    monoid = stream.monoid
+    outer = {stream.parallel, *stream.grid, *(segment.index for segment in monoid.segments)}
+    used = {index for item in monoid.accumulators for index in item.axes}
+    used |= {index for item in monoid.finishes for index in item.indices}
+    for node in walk(monoid):
+        if isinstance(node, Coord):
+            used.add(node.index)
+        elif isinstance(node, Reduce):
+            used |= set(node.over)
+    return tuple(item.index for item in cascade.ranges if item.index in used - outer)

@@ -12,7 +12,7 @@ import torch
 from attnc.ir.cascade import Cascade, Size
 from attnc.ir.kernel import DType, Kernel
 from attnc.ir.serial import dump, load
-from attnc.ir.stage import Stream
+from attnc.ir.stage import Stream, inner_indices
 from attnc.ir.target import Target, find_target
 from attnc.ir.walk import walk
 from attnc.runtime import cache
@@ -44,19 +44,9 @@ def target_of(device: torch.device) -> Target:
 
 def compiled_in(stream: Stream, cascade: Cascade) -> tuple[str, ...]:
     """The input indices whose extents a kernel of this stage is compiled for: those of inner indices."""
-    outer = {stream.parallel, *stream.grid, *(segment.index for segment in stream.monoid.segments)}
-    inner = [item for item in cascade.ranges if item.index not in outer and _mentions(stream, item.index)]
-    sizes = {node.index for item in inner for node in walk(item) if isinstance(node, Size)}
-    return tuple(sorted(sizes))
-
-
-def _mentions(stream: Stream, index: str) -> bool:
-    from attnc.ir.cascade import Coord, Reduce
-
-    return any(
-        (isinstance(node, Coord) and node.index == index) or (isinstance(node, Reduce) and index in node.over)
-        for node in walk(stream.monoid)
-    ) or any(index in item.axes for item in stream.monoid.accumulators)
+    inner = inner_indices(stream, cascade)
+    ranges = [item for item in cascade.ranges if item.index in inner]
+    return tuple(sorted({node.index for item in ranges for node in walk(item) if isinstance(node, Size)}))
 
 
 def source_of(

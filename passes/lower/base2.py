@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import log2, log
+from math import log
 from typing import cast
 
 from attnc.ir.cascade import Const, Expr, Map, Reduce, Var
@@ -11,8 +11,7 @@ from attnc.ir.node import Node
 from attnc.ir.walk import bottom_up
 
 LOG2E = Const(1 / log(2))
-LN2 = Const(log(2))
-BINARY = "/2"  # the suffix of a Var that is held in base 2
+BINARY = "/2"  # the suffix of a Var in base 2
 
 
 def based(expr: Expr) -> Expr:
@@ -20,7 +19,7 @@ def based(expr: Expr) -> Expr:
 
     Before   exp(2 * y + a * b)
     After    exp2(2 * y/2 + (a * 1.4427) * b)
-    Holds    because exp(x) = exp2(x * log2(e)); y/2 is y * log2(e), which the state holds anyway.
+    Holds    because exp(x) = exp2(x * log2(e)); y/2 is y * log2(e).
     """
 
     def rule(node: Node) -> Node | None:
@@ -35,7 +34,7 @@ def scaled(expr: Expr) -> Expr:
     """The expression times log2(e)."""
     match expr:
         case Const(value) if not isinstance(value, bool):
-            return Const(value * log2(2.718281828459045))
+            return Const(value / log(2))
         case Var(name):
             return Var(name + BINARY, span=expr.span)
         case Map("add" | "sub" as op, (a, b)):

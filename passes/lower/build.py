@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from math import log
 
 from attnc.ir import kernel as k
-from attnc.ir.cascade import Cascade, Choose, Const, Coord, Expr, Map, Read, Reduce, Size, Var
+from attnc.ir.cascade import Cascade, Choose, Const, Expr, Map, Read, Size, Var
 from attnc.ir.indices import free_indices
 from attnc.ir.kernel import DType, Kernel, TileType
-from attnc.ir.stage import Accumulator, Gauge, Lift, Stream
+from attnc.ir.stage import Accumulator, Gauge, Lift, Stream, inner_indices
 from attnc.ir.target import Target
 from attnc.ir.types import types_of
 from attnc.ir.walk import walk
-from attnc.passes.lower.base2 import BINARY, based, scaled
+from attnc.passes.lower.base2 import BINARY, based
 from attnc.passes.lower.loops import Limits, limits
 from attnc.passes.lower.scope import Block, Scope
 from attnc.passes.lower.values import Values, flat
@@ -41,7 +41,7 @@ class Lowering:
         self.segment: int | None = None
         self.compute: DType = "float64" if "float64" in dtypes.values() else "float32"
         self.streams = {segment.index for segment in self.monoid.segments if segment.index is not None}
-        self.inner = self._inner_indices()
+        self.inner = inner_indices(stream, cascade)
         order = (stream.parallel or "", *sorted(self.streams), *self.inner)
         self.scope = Scope(self.compute, self._tiled, order)
         self.values = Values(cascade, self.scope, self.dtypes, self.extents, types_of(cascade))
@@ -53,17 +53,6 @@ class Lowering:
             here = self.segment is not None and self.monoid.segments[self.segment].index == index
             return here and self.segment not in self.stepped
         return index == self.stream.parallel or index in self.inner
-
-    def _inner_indices(self) -> tuple[str, ...]:
-        outer = {self.stream.parallel, *self.stream.grid, *self.streams}
-        used = {index for item in self.monoid.accumulators for index in item.axes}
-        used |= {index for item in self.monoid.finishes for index in item.indices}
-        for node in walk(self.monoid):
-            if isinstance(node, Coord):
-                used.add(node.index)
-            elif isinstance(node, Reduce):
-                used |= set(node.over)
-        return tuple(item.index for item in self.cascade.ranges if item.index in used - outer)
 
     # ---- the whole -------------------------------------------------------------------------
 
@@ -175,7 +164,7 @@ class Lowering:
         """The gauge's new value; binds the shifted score and the shift for the accumulators."""
         scope, values = self.scope, self.values
         old = k.Use(self.states[gauge.name])
-        score = values.real(values.of(based(scaled(lift.body))))
+        score = values.real(values.of(based(lift.body)))
         tests = self._tests(lift.when, edge, cut)
         score = scope.let("s", values.selected(score, tests, "max"), lift.body.span)
         top: k.Value = score
@@ -188,11 +177,12 @@ class Lowering:
         zero = k.Const(0.0, self.compute)
         ref = scope.let("ref", k.Map("select", (k.Map("eq", (new, low)), zero, new)), why="empty")
         shift = scope.let("shift", k.Map("select", (k.Map("eq", (old, low)), zero, k.Map("sub", (old, ref)))))
-        values.bound[gauge.shift + BINARY] = shift
-        values.bound[gauge.shift] = k.Map("mul", (k.Const(log(2), self.compute), shift))
+        # Differences first: scores may be large, and scaling them by log2(e) before would cost their low bits.
         shifted = k.Map("sub", (score, ref))
-        values.bound[gauge.shifted + BINARY] = shifted
-        values.bound[gauge.shifted] = k.Map("mul", (k.Const(log(2), self.compute), shifted))
+        values.bound[gauge.shift], values.bound[gauge.shifted] = shift, shifted
+        log2e = k.Const(1 / log(2), self.compute)
+        values.bound[gauge.shift + BINARY] = k.Map("mul", (shift, log2e))
+        values.bound[gauge.shifted + BINARY] = k.Map("mul", (shifted, log2e))
         return k.Set(self.states[gauge.name], new)
 
     def _tests(self, when: tuple[Expr, ...], edge: tuple[k.Value, ...], cut: bool) -> list[k.Value]:
@@ -249,8 +239,7 @@ class Lowering:
         block = Block()
         self.scope.blocks.append(block)
         for gauge in self.monoid.gauges:
-            held = k.Use(self.states[gauge.name])
-            self.values.bound[gauge.name] = k.Map("mul", (k.Const(log(2), self.compute), held))
+            self.values.bound[gauge.name] = k.Use(self.states[gauge.name])
         for item in self.monoid.accumulators:
             self.values.bound[item.name] = k.Use(self.states[item.name])
         for finish in self.monoid.finishes:

@@ -89,15 +89,15 @@ def contracted(factors: Sequence[Array], over: Sequence[str], mask: Array | None
     real = [factor for factor in factors if factor.data.is_floating_point()]
     if len(factors) < 2 or len(real) != len(factors):
         return None
-    if mask is not None and not all(bool(torch.isfinite(factor.data).all()) for factor in factors):
-        return None
     operands = list(factors)
     if mask is not None:
-        position = max(
-            range(len(operands)), key=lambda k: (set(mask.dims) <= set(operands[k].dims), len(operands[k].dims))
-        )
-        zero = torch.zeros((), dtype=operands[position].data.dtype, device=mask.data.device)
-        operands[position] = pointwise(lambda m, x: torch.where(m, x, zero), mask, operands[position])
+        fits = [place for place, item in enumerate(operands) if set(mask.dims) <= set(item.dims)]
+        place = fits[0] if fits else max(range(len(operands)), key=lambda at: len(operands[at].dims))
+        others = (item for at, item in enumerate(operands) if at != place)
+        if not all(bool(torch.isfinite(item.data).all()) for item in others):
+            return None
+        zero = torch.zeros((), dtype=operands[place].data.dtype, device=mask.data.device)
+        operands[place] = pointwise(lambda m, x: torch.where(m, x, zero), mask, operands[place])
     covered = merged(*(item.dims for item in operands))
     if not set(over) <= set(covered):
         return None

@@ -1,0 +1,56 @@
+"""`attnc explain`: what the passes found, what an error code means, or a model's table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+
+from attnc.cli import add_json, option_values, shape_values
+from attnc.diagnostics import error
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("spec", nargs="?", help="FILE.attn, FILE.attn#NAME, std:NAME, or an error code such as A101")
+    parser.add_argument("-O", "--option", action="append", default=[], metavar="NAME=VALUE", help="set an option")
+    parser.add_argument("--shape", help="extents: b=1,h=8,m=4096,n=4096,e=64,f=64")
+    parser.add_argument("--model", choices=["fusemax"], help="print a performance model's table")
+    add_json(parser)
+
+
+def command(options: argparse.Namespace) -> int:
+    """Print the explanation."""
+    if options.model:
+        return _model(options)
+    if options.spec is None:
+        raise error("A628", "`explain` wants a spec, an error code or `--model`", helps=("attnc explain FILE.attn",))
+    if re.fullmatch(r"A\d{3}", options.spec):
+        from attnc.cli.codes import explain_code
+
+        print(explain_code(options.spec))
+        return 0
+    from attnc import load
+
+    found = load(options.spec).explain(shape=shape_values(options.shape), **option_values(options))
+    print(found.json() if options.json else found)
+    return 0
+
+
+def _model(options: argparse.Namespace) -> int:
+    from attnc.analysis.fusemax import summary, table
+
+    if options.json:
+        print(json.dumps({"rows": [vars_of(row) for row in table()], "summary": vars_of(summary())}))
+        return 0
+    from attnc.analysis.fusemax import report
+
+    print(report())
+    return 0
+
+
+def vars_of(item: object) -> object:
+    """A dataclass or a mapping as a plain dict."""
+    from dataclasses import asdict, is_dataclass
+
+    return asdict(item) if is_dataclass(item) and not isinstance(item, type) else item
