@@ -92,8 +92,8 @@ class Printer:
         if index in self.steps:
             return self.steps[index] is not None
         return (
-            any(axis.index == index for axis in self.kernel.axes)
-            and self._extent(index) is not None
+            (any(axis.index == index for axis in self.kernel.axes)
+            and self._extent(index) is not None)
             or index == self.parallel
         )
 

@@ -11,7 +11,7 @@ from attnc.ir.cascade import Cascade, Expr, Read, Reduce
 from attnc.ir.node import Node
 from attnc.ir.stage import Host, Monoid, Plan, Refusal, Stage, Stream
 from attnc.ir.walk import walk
-from attnc.passes.derive import Problem, Refused, derive
+from attnc.passes.derive import Problem, RefusedError, derive
 from attnc.passes.derive.reductions import Streamed, streamed
 from attnc.passes.families import Shapes, is_pointwise
 from attnc.passes.stages import Role, roles
@@ -62,7 +62,7 @@ def plan(cascade: Cascade) -> Plan:
         _put_off(draft, refused)
 
 
-def _put_off(draft: Draft, refused: Refused) -> None:
+def _put_off(draft: Draft, refused: RefusedError) -> None:
     """Note the refusal; the reduction moves to a later stage, or to the host if that was tried."""
     name = refused.tensor
     draft.refusals.setdefault(name, _refusal(draft, refused))
@@ -72,7 +72,7 @@ def _put_off(draft: Draft, refused: Refused) -> None:
         draft.later.add(name)
 
 
-def _attempt(draft: Draft) -> Refused | None:
+def _attempt(draft: Draft) -> RefusedError | None:
     """Derive every stage that emits something; what a monoid reads is emitted by earlier stages in turn."""
     _group(draft)
     _need(draft, draft.shapes.cascade.outputs)
@@ -85,7 +85,7 @@ def _attempt(draft: Draft) -> Refused | None:
         derived[id(group)] = tuple(group.emits)
         try:
             group.monoid = derive(_problem(draft, group))
-        except Refused as refused:
+        except RefusedError as refused:
             return refused
         _need(draft, _reads(group.monoid))
 
@@ -196,7 +196,7 @@ def _problem(draft: Draft, group: Group) -> Problem:
         if name in needed:
             item = streamed(shapes, name, draft.roles[name].index)
             if item is None:
-                raise Refused(name, None)
+                raise RefusedError(name, None)
             members.append(item)
     order = (group.role.parallel, *(item.index for item in shapes.cascade.ranges if item.index != group.role.parallel))
     return Problem(shapes, tuple(members), tuple(group.emits), stored - own - set(group.emits), group.role.grid, order)
@@ -219,7 +219,7 @@ def _is_light(shapes: Shapes, name: str, group: Group) -> bool:
     if _dependencies(shapes, name) & set(group.members):
         return False
     tensor = shapes.tensors[name]
-    if name in shapes.recurrent or len(tensor.parts) > 1 and not _all_pointwise(shapes, name):
+    if name in shapes.recurrent or (len(tensor.parts) > 1 and not _all_pointwise(shapes, name)):
         return not _along_both(shapes, name, group)
     return not _all_pointwise(shapes, name) and not _along_both(shapes, name, group)
 
@@ -294,7 +294,7 @@ def _unstreamed(draft: Draft, names: tuple[str, ...], looped: bool) -> Refusal:
     return Refusal("NOUT", text, completed, "leave it out of the outputs", span=part.span)
 
 
-def _refusal(draft: Draft, refused: Refused) -> Refusal:
+def _refusal(draft: Draft, refused: RefusedError) -> Refusal:
     name = refused.tensor
     part = draft.shapes.tensors[name].parts[0]
     factor: Expr | Node = refused.factor if refused.factor is not None else part

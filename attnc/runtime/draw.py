@@ -14,7 +14,10 @@ from attnc.ir.walk import walk
 def draw(
     cascade: Cascade, shape: Mapping[str, int], given: Mapping[str, torch.Tensor], dtype: torch.dtype, seed: int
 ) -> dict[str, torch.Tensor]:
-    """The given inputs, and normal reals, in-range integers and fair booleans for those without a default."""
+    """The given inputs, and for those without a default in-range integers, fair booleans, normal reals.
+
+    Reals with fewer than two axes (slopes, gates, temperatures) are uniform in [0, 1).
+    """
     known = {item.name for item in cascade.inputs}
     stray = sorted(set(given) - known)
     if stray:
@@ -63,6 +66,8 @@ def _random(
         return torch.rand(shape, generator=generator) < 0.5
     if item.type == "int":
         return torch.randint(0, max(1, _subscripted(item, cascade, sizes)), shape, generator=generator)
+    if len(shape) < 2:  # slopes, gates, temperatures
+        return torch.rand(shape, generator=generator).to(dtype)
     return torch.randn(shape, generator=generator).to(dtype)
 
 

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import sympy
-
-from attnc.ir.cascade import Choose, Const, Expr, Map, Read, Reduce, Var
+from attnc.ir.cascade import Const, Expr, Map, Read, Reduce, Var
 from attnc.ir.indices import free_indices
-from attnc.ir.node import Node
-from attnc.ir.stage import Accumulator, Finish, Gauge, Lift, Monoid, Segment
+from attnc.ir.stage import Accumulator, Gauge, Lift, Monoid, Segment
 from attnc.ir.walk import walk
-from attnc.passes.derive.algebra import Algebra, UnknownForm
+from attnc.passes.derive.algebra import Algebra, MixedError, UnknownFormError
 from attnc.passes.derive.finish import finished
 from attnc.passes.derive.reductions import Streamed
-from attnc.passes.derive.separate import NotSeparable
+from attnc.passes.derive.separate import NotSeparableError
 from attnc.passes.derive.state import State
 from attnc.passes.families import Shapes
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A reduction of the stage cannot be kept in the same pass as those it depends on."""
 
     def __init__(self, tensor: str, factor: Expr | None) -> None:
@@ -56,17 +54,27 @@ def derive(problem: Problem) -> Monoid:
     algebra = _algebra(problem, members)
     state = State(algebra)
     for item in problem.members:
-        try:
+        with _refusing(item.tensor, algebra):
+            state.centred = state.centred or state.centres(item)
+    for item in problem.members:
+        with _refusing(item.tensor, algebra):
             state.add(item, segments)
-        except NotSeparable as reason:
-            raise Refused(item.tensor, _shown(algebra, reason.factor)) from None
-        except UnknownForm:
-            raise Refused(item.tensor, None) from None
-    try:
+    with _refusing(problem.members[-1].tensor, algebra):
         state.close()
-    except NotSeparable as reason:
-        raise Refused(problem.members[-1].tensor, _shown(algebra, reason.factor)) from None
-    return _monoid(problem, state, segments)
+        return _monoid(problem, state, segments)
+
+
+@contextmanager
+def _refusing(tensor: str, algebra: Algebra) -> Iterator[None]:
+    """What cannot be separated is a refusal of this reduction."""
+    try:
+        yield
+    except NotSeparableError as reason:
+        raise RefusedError(tensor, _shown(algebra, reason.factor)) from None
+    except MixedError as reason:
+        raise RefusedError(tensor, reason.expr) from None
+    except UnknownFormError:
+        raise RefusedError(tensor, None) from None
 
 
 def _algebra(problem: Problem, members: dict[str, Streamed]) -> Algebra:
@@ -90,7 +98,10 @@ def _algebra(problem: Problem, members: dict[str, Streamed]) -> Algebra:
             return shapes.own(expr)
         return inline(value)
 
-    return Algebra(inline, is_full, completed)
+    def waits(expr: Expr) -> bool:
+        return _reaches(shapes, expr, members.keys(), problem.stored)
+
+    return Algebra(inline, is_full, completed, waits)
 
 
 def _unions(shapes: Shapes, expr: Expr, families: set[str]) -> bool:
@@ -120,18 +131,17 @@ def _shown(algebra: Algebra, factor: Any) -> Expr | None:
     named = {symbol: Var(name) for name, symbol in algebra.done.items()}
     try:
         return algebra.expr(factor, named)
-    except UnknownForm:
+    except UnknownFormError:
         return None
 
 
 def _monoid(problem: Problem, state: State, segments: tuple[Segment, ...]) -> Monoid:
     gauges = tuple(_gauge_name(state, place) for place in range(len(state.references)))
     names = _accumulator_names(state)
-    opened = _opener(problem)
     used = {item.gauge for item in state.running}
     finishes, needed = finished(problem, state, gauges, names)
     made_gauges = []
-    for place, reference in enumerate(state.references):
+    for place in range(len(state.references)):
         if place not in used and gauges[place] not in needed:
             continue
         lifts = _scores(problem, state, place)

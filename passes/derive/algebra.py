@@ -35,6 +35,9 @@ ALGEBRA: dict[str, Callable[..., Any]] = {
 }
 
 
+OPAQUE = "@"  # before the name of a completed value that is no reduction itself
+
+
 @dataclass
 class Algebra:
     """The symbols of one stage. `inline` opens a read where the algebra should see through it."""
@@ -42,6 +45,7 @@ class Algebra:
     inline: Callable[[Expr], Expr]
     is_full: Callable[[Expr], bool]
     completed: Callable[[Expr], str | None]
+    waits: Callable[[Expr], bool]
     symbols: dict[Expr, Any] = field(default_factory=dict)
     atoms: dict[Any, Expr] = field(default_factory=dict)
     full: set[Any] = field(default_factory=set)
@@ -74,14 +78,23 @@ class Algebra:
         return self.done.setdefault(name, sympy.Symbol(f"R_{name}", real=True))
 
     def atom(self, expr: Expr) -> Any:
-        """The symbol of an expression that the algebra does not open."""
+        """The symbol of an expression that the algebra does not open.
+
+        A function of completed reductions counts as completed; one that varies along the stream besides mixes
+        the two for good.
+        """
         if expr not in self.symbols:
+            waits = self.waits(expr)
+            if waits and self.is_full(expr):
+                raise MixedError(expr)
             positive = isinstance(expr, Size)
             symbol = sympy.Symbol(f"a{len(self.symbols)}", real=True, **({"positive": True} if positive else {}))
             self.symbols[expr] = symbol
             self.atoms[symbol] = expr
             if self.is_full(expr):
                 self.full.add(symbol)
+            if waits:
+                self.done[f"{OPAQUE}{len(self.symbols)}"] = symbol
         return self.symbols[expr]
 
     def expr(self, value: Any, named: dict[Any, Expr]) -> Expr:
@@ -105,7 +118,7 @@ class Algebra:
                 return Map("log", (self.expr(value.args[0], named),))
         if value.is_number:
             return Const(float(value))
-        raise UnknownForm(str(value))
+        raise UnknownFormError(str(value))
 
     def _sum(self, value: Any, named: dict[Any, Expr]) -> Expr:
         terms = sorted(value.args, key=lambda term: (term.could_extract_minus_sign(), sympy.default_sort_key(term)))
@@ -139,5 +152,14 @@ class Algebra:
         return Map("pow", (self.expr(base, named), self.expr(power, named)))
 
 
-class UnknownForm(Exception):
+class UnknownFormError(Exception):
     """A sympy form that has no cascade expression; the derivation treats it as opaque."""
+
+
+class MixedError(Exception):
+    """A function that is not algebra takes the stream and a completed reduction together."""
+
+    def __init__(self, expr: Expr) -> None:
+        """Keeps the expression for the message."""
+        super().__init__(expr)
+        self.expr = expr

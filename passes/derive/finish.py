@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import sympy
 
-from attnc.ir.cascade import Choose, Const, Expr, Map, Var
+from attnc.ir.cascade import Choose, Const, Expr, Map, Read, Var
 from attnc.ir.stage import Finish
 from attnc.ir.walk import substitute, walk
+from attnc.passes.derive.algebra import OPAQUE
 
 if TYPE_CHECKING:
     from attnc.passes.derive import Problem
@@ -27,7 +28,7 @@ def finished(
         part = problem.shapes.tensors[tensor].parts[0]
         raw = _row(problem, state, tensor)
         value = state.algebra.expr(_simplest(_resolved(raw, state), rhos), named)
-        value = problem.shapes.open_all(value, problem.stored)
+        value = _over_state(problem, state, value, named, rhos)
         when = tuple(_over_state(problem, state, test, named, rhos) for test in part.when)
         guarded = _guarded(value, _at_nothing(raw, problem, state))
         finishes.append(Finish(tensor, part.left, part.indices, guarded, when, span=part.span))
@@ -77,11 +78,14 @@ def _at_nothing(raw: Any, problem: Problem, state: State) -> Expr | None:
     """The output of a row that folds nothing: sums 0, maxima -inf, in the definition's own terms."""
     empty = {"sum": 0.0, "prod": 1.0, "max": float("-inf"), "min": float("inf"), "any": False, "all": True}
     ops = {item.tensor: item.op for item in problem.members}
-    named = {symbol: Const(empty[ops[name]]) for name, symbol in state.algebra.done.items()}
+    named: dict[Any, Expr] = {
+        symbol: Const(empty[ops[name]]) for name, symbol in state.algebra.done.items() if not name.startswith(OPAQUE)
+    }
     if raw in named:
         return named[raw]
-    value = state.algebra.expr(raw, dict(named))
-    return _folded(problem.shapes.open_all(value, problem.stored))
+    value = problem.shapes.open_all(state.algebra.expr(raw, named), problem.stored | frozenset(ops))
+    reads = [node for node in walk(value) if isinstance(node, Read) and node.tensor in ops]
+    return _folded(substitute(value, {node: Const(empty[ops[node.tensor]]) for node in reads}))
 
 
 def _folded(value: Expr) -> Expr | None:

@@ -8,7 +8,7 @@ from typing import Any
 import sympy
 
 
-class NotSeparable(Exception):
+class NotSeparableError(Exception):
     """A factor mixes the stream with a completed reduction; `factor` is the culprit."""
 
     def __init__(self, factor: Any) -> None:
@@ -25,7 +25,7 @@ def expanded(value: Any) -> Any:
 
 
 def separate(value: Any, full: Set[Any], done: Set[Any]) -> dict[Any, Any]:
-    """The phis of a body, each with its coefficient; raises `NotSeparable` with the factor that mixes.
+    """The phis of a body, each with its coefficient; raises `NotSeparableError` with the factor that mixes.
 
     Inside an exponent, what belongs to neither side stays with the stream: exp(S - L) is never split into
     exp(S) * exp(-L).
@@ -47,7 +47,7 @@ def _divided(term: Any, full: Set[Any], done: Set[Any]) -> tuple[Any, Any]:
         elif not factor.free_symbols & full:
             coefficient *= factor
         elif factor.free_symbols & done:
-            raise NotSeparable(factor)
+            raise NotSeparableError(factor)
         else:
             phi *= factor
     if exponent != 0 and exponent.free_symbols & full:
@@ -61,7 +61,7 @@ def _exponents(factor: Any, full: Set[Any], done: Set[Any]) -> tuple[Any, Any]:
     for term in sympy.Add.make_args(sympy.expand(factor.args[0])):
         mixes = term.free_symbols & full and term.free_symbols & done
         if mixes:
-            raise NotSeparable(factor)
+            raise NotSeparableError(factor)
         if term.free_symbols & done:
             row += term
         else:

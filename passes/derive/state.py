@@ -12,7 +12,7 @@ from attnc.ir.indices import free_indices
 from attnc.passes.derive.algebra import Algebra
 from attnc.passes.derive.bounds import upper_bound
 from attnc.passes.derive.reductions import Streamed
-from attnc.passes.derive.separate import NotSeparable, exponent_of, separate
+from attnc.passes.derive.separate import NotSeparableError, exponent_of, separate
 
 # A phi per segment, 0 where the segment adds nothing. `conditions` tell equal phis under other masks apart.
 Phis = tuple[Any, ...]
@@ -57,13 +57,25 @@ class State:
     makers: list[str] = field(default_factory=list)
     maker: str = ""
     points: tuple[bool, ...] = ()
+    centred: bool = False
+
+    def centres(self, item: Streamed) -> bool:
+        """Whether a sum takes powers of a distance to a completed reduction, as a variance does."""
+        done = set(self.algebra.done.values())
+        for piece in item.pieces if item.op == "sum" else ():
+            terms = separate(self.algebra.of(piece.body), self.algebra.full, set(self.algebra.done.values()))
+            plain = [c for phi, c in terms.items() if not phi.has(sympy.exp)]
+            squares = any(_squared(phi) is not None for phi in terms)
+            if squares and any(c.free_symbols & (done | set(self.algebra.done.values())) for c in plain):
+                return True
+        return False
 
     def add(self, item: Streamed, segments: tuple[Any, ...]) -> None:
-        """One more reduction; raises `NotSeparable` where it cannot be kept in the same pass."""
+        """One more reduction; raises `NotSeparableError` where it cannot be kept in the same pass."""
         self.maker, self.points = item.tensor, tuple(segment.index is None for segment in segments)
         bodies = {piece.segment: self.algebra.of(piece.body) for piece in item.pieces}
         when = tuple(next((p.when for p in item.pieces if p.segment == s), None) for s in segments)
-        phis = tuple(bodies.get(segment, None) for segment in segments)
+        phis = tuple(bodies.get(segment) for segment in segments)
         if item.op == "sum":
             self.values[item.tensor] = self._sum(phis, when, item)
         elif item.op in ("max", "min"):
@@ -92,7 +104,7 @@ class State:
         for symbol in coefficient.free_symbols:
             atom = self.algebra.atoms.get(symbol)
             if atom is not None and free_indices(atom) & set(item.inner):
-                raise NotSeparable(coefficient)
+                raise NotSeparableError(coefficient)
 
     def _accumulated(self, phis: Phis, when: tuple[tuple[Expr, ...] | None, ...], inner: tuple[str, ...]) -> Any:
         """A sum of phis by way of accumulators: each with the coefficient that its gauge brings."""
@@ -121,7 +133,7 @@ class State:
         """The reference that keeps these phis in range: one there is, a new one, or none where none is needed."""
         arguments = tuple(exponent_of(phi) if phi != 0 else sympy.Integer(0) for phi in phis)
         if all(argument == 0 for argument in arguments):
-            return self._moment_gauge(phis, when)
+            return self._moment_gauge(phis, when) if self.centred else None
         if self._bounded(phis):
             return None
         for place, reference in enumerate(self.references):
@@ -151,9 +163,9 @@ class State:
     def _moment_gauge(self, phis: Phis, when: tuple[tuple[Expr, ...] | None, ...]) -> int | None:
         """Second and higher moments of a score are kept about its maximum: sums of squares would cancel."""
         for place, reference in enumerate(self.references):
-            if all(phi == 0 or _degree(phi, score) >= 1 for phi, score in zip(phis, reference.scores, strict=True)):
+            if all(phi == 0 or _power_of(phi, score) for phi, score in zip(phis, reference.scores, strict=True)):
                 return place
-        bases = tuple(_squared(phi) for phi in phis)
+        bases = tuple(_squared(phi) or (phi if phi != 0 and phi.is_Symbol else None) for phi in phis)
         if any(base is None and phi != 0 for base, phi in zip(bases, phis, strict=True)) or not any(bases):
             return None
         return self._reference(bases, when, None)
@@ -190,10 +202,10 @@ class State:
         parts = [_apart(body, done) if body is not None else (None, sympy.Integer(0)) for body in bodies]
         offsets = {offset for body, (_, offset) in zip(bodies, parts, strict=True) if body is not None}
         if len(offsets) > 1 or item.inner:
-            raise NotSeparable(next(iter(offsets), sympy.Integer(0)))
+            raise NotSeparableError(next(iter(offsets), sympy.Integer(0)))
         offset = offsets.pop() if offsets else sympy.Integer(0)
         if offset.free_symbols & full:
-            raise NotSeparable(offset)
+            raise NotSeparableError(offset)
         scores = tuple(score for score, _ in parts)
         if item.op == "min":
             return offset + self._symbol("min", tuple(0 if s is None else s for s in scores), when, None, ())
@@ -205,7 +217,7 @@ class State:
         done = set(self.algebra.done.values())
         for body in bodies:
             if body is not None and body.free_symbols & done:
-                raise NotSeparable(body)
+                raise NotSeparableError(body)
         return self._symbol(op, tuple(sympy.Integer(0) if b is None else b for b in bodies), when, None, inner)
 
     # ---- closure ---------------------------------------------------------------------------
@@ -218,7 +230,7 @@ class State:
             if item.gauge is not None and item.op == "sum":
                 age = born.get(place, 0)
                 if age > ROUNDS:
-                    raise NotSeparable(item.phis[0])
+                    raise NotSeparableError(item.phis[0])
                 for coefficient, phis in self._shifted(item).items():
                     before = len(self.running)
                     symbol = self._symbol("sum", phis, item.when, item.gauge, item.inner)
@@ -267,12 +279,9 @@ def _apart(body: Any, done: set[Any]) -> tuple[Any, Any]:
     return own, offset
 
 
-def _degree(phi: Any, score: Any) -> int:
-    """The degree of a phi as a polynomial in its score's symbols, 0 where it is none."""
-    if score is None or phi.has(sympy.exp):
-        return 0
-    shared = phi.free_symbols & score.free_symbols
-    return max((sympy.degree(phi, symbol) for symbol in shared if phi.is_polynomial(symbol)), default=0)
+def _power_of(phi: Any, score: Any) -> bool:
+    """Whether a phi is a power of a score and nothing else."""
+    return score is not None and (phi == score or (isinstance(phi, sympy.Pow) and phi.args[0] == score))
 
 
 def _squared(phi: Any) -> Any:

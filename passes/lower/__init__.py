@@ -9,7 +9,7 @@ from attnc.ir.kernel import DType, Kernel
 from attnc.ir.stage import Stream
 from attnc.ir.target import Target
 from attnc.passes.lower.build import Lowering
-from attnc.passes.lower.scope import NeedsStep
+from attnc.passes.lower.scope import NeedsStepError
 
 
 def lower(
@@ -32,7 +32,7 @@ def lower(
         lowering = Lowering(stream, cascade, target, dtypes, extents, stepped)
         try:
             return lowering.kernel()
-        except NeedsStep:
+        except NeedsStepError:
             at = lowering.segment
             if at is None or at in stepped:
                 raise AssertionError(f"stage {stream.name} has a value with three axes outside its stream") from None

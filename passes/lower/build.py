@@ -14,6 +14,7 @@ from attnc.ir.target import Target
 from attnc.ir.types import types_of
 from attnc.ir.walk import walk
 from attnc.passes.lower.base2 import BINARY, based
+from attnc.passes.lower.dead import without_dead
 from attnc.passes.lower.loops import Limits, limits
 from attnc.passes.lower.scope import Block, Scope
 from attnc.passes.lower.values import Values, flat
@@ -261,7 +262,7 @@ class Lowering:
         return value if self.scope.type(value).dtype == wanted else k.Map(f"cast:{wanted}", (value,), span=value.span)
 
     def _assembled(self, loops: tuple[k.Statement, ...], finish: tuple[k.Statement, ...]) -> Kernel:
-        setup = tuple(self.scope.blocks[0].body)
+        setup, loops, finish = without_dead(tuple(self.scope.blocks[0].body), loops, finish)
         body = (*setup, *loops, *finish)
         written = {finish.tensor for finish in self.monoid.finishes}
         used = dict.fromkeys(node.tensor for item in body for node in walk(item) if isinstance(node, k.Load))

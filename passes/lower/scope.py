@@ -12,7 +12,7 @@ from attnc.ir.walk import walk
 from attnc.source import NOWHERE, Span
 
 
-class NeedsStep(Exception):
+class NeedsStepError(Exception):
     """A value would carry three axes: its segment is walked point by point instead of in tiles."""
 
 
@@ -74,7 +74,7 @@ class Scope:
             if value in block.known:
                 return k.Use(block.known[value])
         if len(self.type(value).axes) > 2:
-            raise NeedsStep
+            raise NeedsStepError
         bound = self.fresh(name, self.type(value))
         self.types[bound] = self.type(value)
         self.depths[bound] = level
@@ -89,7 +89,7 @@ class Scope:
             if key in block.known:
                 return k.Use(block.known[key])
         if len(kind.axes) > 2:
-            raise NeedsStep
+            raise NeedsStepError
         bound = self.fresh(name, kind)
         self.types[bound] = kind
         self.depths[bound] = level

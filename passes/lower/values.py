@@ -11,7 +11,7 @@ from attnc.ir.indices import free_indices
 from attnc.ir.kernel import DType, TileType
 from attnc.ir.types import type_of
 from attnc.ir.walk import walk
-from attnc.passes.lower.scope import NeedsStep, Scope
+from attnc.passes.lower.scope import NeedsStepError, Scope
 
 TRIVIAL = (k.Const, k.Size, k.Use, k.Coord, k.First, k.Last, k.Inside)
 
@@ -116,7 +116,7 @@ class Values:
         result = k.Map(op, tuple(args), span=expr.span)
         shape = self.scope.type(result).axes
         if len(shape) > 2:
-            raise NeedsStep
+            raise NeedsStepError
         level = self.scope.depth(result)
         bound = tuple(self._settled(arg, shape, level) for arg in args)
         return k.Map(op, bound, span=expr.span)
@@ -175,7 +175,7 @@ class Values:
         test = tests[0] if len(tests) == 1 else k.Map("and", tuple(tests))
         result = k.Map("select", (test, value, self.constant(identity)))
         if len(self.scope.type(result).axes) > 2:
-            raise NeedsStep
+            raise NeedsStepError
         return result
 
     def widened(self, value: k.Value, index: str) -> k.Value:
@@ -209,7 +209,7 @@ class Values:
             groups.setdefault(tested, [])
         plain = groups.pop((), []) if len(groups) > 1 else []
         if len(groups) > 2 or any(len(others) > 1 for others in groups):
-            raise NeedsStep
+            raise NeedsStepError
         sides = []
         for place, (others, items) in enumerate(groups.items()):
             product = self._product(items + (plain if place == 0 else [])) or self.constant(1.0)
@@ -241,7 +241,7 @@ class Values:
         for factor in factors[1:]:
             result = k.Map("mul", (result, self.real(factor)))
             if len(self.scope.type(result).axes) > 2:
-                raise NeedsStep
+                raise NeedsStepError
         return result
 
 

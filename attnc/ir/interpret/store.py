@@ -19,7 +19,7 @@ def kind_of(type: Type, context: Context) -> torch.dtype:
 
 def stored_input(item: Input, given: torch.Tensor | float | None, context: Context, value_of: Eval) -> Stored:
     """An input in memory: as given, a number over all its axes, or its default."""
-    base = tuple(context.range(index)[0] if index in context.sizes else 0 for index in item.indices)
+    base = tuple(_start(index, context) for index in item.indices)
     if given is None:
         assert item.default is not None, f"input {item.name} is missing"
         value = value_of(item.default, context)
@@ -28,6 +28,14 @@ def stored_input(item: Input, given: torch.Tensor | float | None, context: Conte
         value = context.constant(given)
         return Stored(spread(value.array, item.indices, context).to(kind_of(item.type, context)), base)
     return Stored(given.to(kind_of(item.type, context)), base)
+
+
+def _start(index: str, context: Context) -> int:
+    """Where an axis starts; 0 where no given tensor fixes the extents that say it."""
+    try:
+        return context.range(index)[0]
+    except KeyError:
+        return 0
 
 
 def spread(array: Array, indices: Sequence[str], context: Context) -> torch.Tensor:
