@@ -1,335 +1,242 @@
-"""Thin resolver: enough for the examples and generated programs."""
+"""A file's attention with every name resolved: indices, extents, types, parts, recurrences."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 
-from attnc.diagnostics import error
-from attnc.ir import syntax as s
-from attnc.ir.cascade import *
-from attnc.ir.cascade import Range as CRange
-from attnc.ir.indices import at, free_indices
-from attnc.ir.operators import FUNCTIONS, INFIX, ORDERINGS, REDUCTIONS
-from attnc.ir.types import type_of
+from attnc.diagnostics import AttnError, Diagnostic, error
+from attnc.ir import syntax
+from attnc.ir.cascade import Carry, Cascade, Const, Expr, Input, Part, PassLimit, Range, Require, Size, Tensor, Type
+from attnc.ir.sizes import evaluate
+from attnc.ir.types import type_of, wider
+from attnc.passes.names.einsum import left_side, right_side
+from attnc.passes.names.expressions import Resolver
+from attnc.passes.names.order import check_starts, ordered
+from attnc.passes.names.ranges import declare, declared_name
+from attnc.passes.names.reads import axes
+from attnc.passes.names.scope import Scope, unknown
+from attnc.source import Span
 
-
-@dataclass
-class Env:
-    functions: dict
-    inputs: dict = field(default_factory=dict)
-    ranges: dict = field(default_factory=dict)
-    constants: dict = field(default_factory=dict)
-    tensors: dict = field(default_factory=dict)  # name -> list[Part], first place subs
-    types: dict = field(default_factory=dict)
-    count: int = 0
-
-    def extent(self, index):
-        r = self.ranges[index]
-        if r.lo == Const(0):
-            return r.hi
-        return Map("sub", (r.hi, r.lo))
+Use = Callable[[tuple[str, ...], Span], syntax.File]
+KINDS: dict[str | None, Type] = {None: "real", "real": "real", "int": "int", "bool": "bool"}
 
 
-class Local:
-    """names of a macro's arguments and indices"""
+def resolve(
+    file: syntax.File, name: str | None = None, options: Mapping[str, object] | None = None, use: Use | None = None
+) -> Cascade:
+    """The cascade of an attention (the last one by default) for these option values.
 
-    def __init__(self, values, indices, parent=None):
-        self.values, self.indices = values, indices
-
-
-def resolve(file, name=None, options={}, use=None):
-    functions = {}
-    for u in file.uses:
-        mod = use(u.path, u.span)
-        for d in mod.definitions:
-            if isinstance(d, s.Function) and (not u.names or d.name in u.names):
-                functions[d.name] = d
-    for d in file.definitions:
-        if isinstance(d, s.Function):
-            functions[d.name] = d
-    att = [d for d in file.definitions if isinstance(d, s.Attention) and name in (None, d.name)][-1]
-    env = Env(functions)
-    values = {}
-    for p in att.params:
-        for i in p.indices or ():
-            env.ranges.setdefault(i, CRange(i, Const(0), Size(i), span=p.span))
-    for o in att.options:
-        if o.name in options:
-            v = options[o.name]
-        else:
-            v = fold(expr(o.default, env, Local({}, {}), set()))
-        if o.type == "real":
-            v = float(v)
-        values[o.name] = v
-        env.constants[o.name] = Const(v)
-    for p in att.params:
-        env.inputs[p.name] = Input(p.name, tuple(p.indices or ()), p.type or "real", None, span=p.span)
-        env.types[p.name] = p.type or "real"
-    for st in att.body:
-        if isinstance(st, s.Indices):
-            for r in st.ranges:
-                declare(r, env)
-    for p in att.params:
-        if p.default is not None:
-            env.inputs[p.name] = replace(
-                env.inputs[p.name], default=expr(p.default, env, Local({}, {}), set(p.indices or ()))
-            )
-    requires, limits, carries = [], [], []
-    for st in att.body:
-        match st:
-            case s.Define():
-                define(st, env)
-            case s.Require():
-                require(st, env, requires, limits)
-            case s.Carry(nm, v):
-                carries.append((nm, v, st.span))
-            case _:
-                pass
-    tensors, steps = [], []
-    for nm, parts in env.tensors.items():
-        tensors.append(Tensor(nm, axes_of(parts, env), env.types[nm], tuple(parts), span=parts[0].span))
-        steps.append(Step((nm,)))
+    Before   names, bare tensors, implied sums, calls of defs
+    After    reads at subscripts, reductions over declared indices, sizes as expressions of extents
+    Holds    because each rule here is the definition of what it replaces. Independent mistakes come together.
+    """
+    attention = _attention(file, name)
+    scope = Scope(_functions(file, use))
+    resolver = Resolver(scope)
+    values = _options(resolver, attention, options or {})
+    _declare(resolver, attention)
+    parts = _define(resolver, attention)
+    tensors = tuple(
+        Tensor(name, tuple(axes(scope, scope.lefts[name])), scope.types[name], found, span=found[0].span)
+        for name, found in parts.items()
+    )
+    for output in attention.outputs:
+        if output not in parts and output not in scope.inputs:
+            raise error("A112", f"output `{output}` is not defined", attention.span, "here", helps=(f"define `{output}[..] = ..`",))  # fmt: skip
+    steps = ordered(tensors, scope.ranges)
+    check_starts(tensors, steps)
+    requires, limits = _requires(resolver, attention)
     return Cascade(
-        att.name,
-        tuple(env.inputs.values()),
+        attention.name,
+        tuple(scope.inputs.values()),
         tuple(values.items()),
-        tuple(env.ranges.values()),
-        tuple(tensors),
-        tuple(steps),
-        att.outputs,
-        tuple(requires),
-        tuple(limits),
-        (),
-        att.doc,
+        tuple(scope.ranges.values()),
+        tensors,
+        steps,
+        attention.outputs,
+        requires,
+        limits,
+        _carries(resolver, attention),
+        attention.doc or file.doc,
+        span=attention.span,
     )
 
 
-def fold(e):
-    match e:
-        case Const(v):
-            return v
-        case Map(op, args):
-            a = [fold(x) for x in args]
-            return {
-                "add": lambda a, b: a + b,
-                "sub": lambda a, b: a - b,
-                "mul": lambda a, b: a * b,
-                "div": lambda a, b: a / b,
-                "neg": lambda a: -a,
-                "pow": lambda a, b: a**b,
-            }[op](*a)
+def _attention(file: syntax.File, name: str | None) -> syntax.Attention:
+    found = [item for item in file.definitions if isinstance(item, syntax.Attention)]
+    chosen = [item for item in found if name in (None, item.name)]
+    if not chosen:
+        raise unknown(name or "", file.span, [item.name for item in found], "attention")
+    return chosen[-1]
 
 
-def declare(r, env):
-    ops, args = r.test.ops, r.test.args
-    loc = Local({}, {})
-
-    def ex(x):
-        return expr(x, env, loc, set())
-
-    if len(args) == 3:
-        lo, nm, hi = args
-        n = nm.name
-        lo = ex(lo)
-        lo = lo if ops[0] == "<=" else Map("add", (lo, Const(1)))
-        hi = ex(hi)
-        hi = hi if ops[1] == "<" else Map("add", (hi, Const(1)))
-    else:
-        nm, hi = args
-        n = nm.name
-        lo = Const(0)
-        hi = ex(hi)
-        hi = hi if ops[0] == "<" else Map("add", (hi, Const(1)))
-    env.ranges[n] = CRange(n, lo, hi, span=r.span)
+def _functions(file: syntax.File, use: Use | None) -> dict[str, syntax.Function]:
+    functions: dict[str, syntax.Function] = {}
+    for item in file.uses:
+        module = use(item.path, item.span) if use is not None else None
+        given = {f.name: f for f in (module.definitions if module else ()) if isinstance(f, syntax.Function)}
+        for wanted in item.names or tuple(given):
+            if wanted not in given:
+                raise unknown(wanted, item.span, list(given), f"definition of `{'.'.join(item.path)}`:")
+            functions[wanted] = given[wanted]
+        functions |= {n: f for n, f in given.items() if n not in functions}
+    for definition in file.definitions:
+        if isinstance(definition, syntax.Function):
+            functions[definition.name] = definition
+    return functions
 
 
-def require(st, env, requires, limits):
-    match st.test:
-        case s.Compare(("<=",), (s.At(s.Name("passes"), (s.Name(i),)), s.Number(k))):
-            limits.append(PassLimit(i, k, span=st.span))
-        case _:
-            requires.append(Require(expr(st.test, env, Local({}, {}), set()), span=st.span))
+def _options(
+    resolver: Resolver, attention: syntax.Attention, given: Mapping[str, object]
+) -> dict[str, bool | int | float]:
+    known = {item.name for item in attention.options}
+    for name in given:
+        if name not in known:
+            raise unknown(name, attention.span, sorted(known), "option")
+    values: dict[str, bool | int | float] = {}
+    for item in attention.options:
+        if item.name not in given and item.default is None:
+            raise error("A113", f"option `{item.name}` has no default and was not given", item.span, "declared here", helps=(f"pass `{item.name}=..`",))  # fmt: skip
+        value = given[item.name] if item.name in given else evaluate(resolver.of(item.default), {})  # type: ignore[arg-type]
+        values[item.name] = _typed(item, value)
+        resolver.scope.constants[item.name] = Const(values[item.name], span=item.span)
+    return values
 
 
-def define(st, env):
-    place = st.places[0]
-    loc = Local({}, {})
-    if place.subs is None or place.subs == ():
-        v = expr(st.value, env, loc, set())
-        from attnc.ir.walk import walk
-
-        if place.subs is None and not any(isinstance(x, (Read, Reduce)) for x in walk(v)):
-            env.constants[place.name] = v
-            return
-        left, inds = (), ()
-    else:
-        left = tuple(expr(x, env, loc, set(env.ranges)) for x in place.subs)
-        inds = tuple(dict.fromkeys(i for l in left for i in sorted(free_indices(l))))
-    v = einsum(st.value, env, loc, set(inds), inds)
-    t = type_of(v, env.types.__getitem__)
-    if place.name not in env.tensors:
-        env.tensors[place.name] = []
-        env.types[place.name] = t
-    else:
-        order = ["bool", "int", "real"]
-        env.types[place.name] = order[max(order.index(t), order.index(env.types[place.name]))]
-    env.tensors[place.name].append(Part(place.name, left, inds, v, span=st.span))
+def _typed(item: syntax.Option, value: object) -> bool | int | float:
+    kind = item.type or ("real" if isinstance(value, float) else "bool" if isinstance(value, bool) else "int")
+    fits = {"int": isinstance(value, int) and not isinstance(value, bool), "bool": isinstance(value, bool)}
+    if kind == "real" and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if not fits.get(kind, False):
+        raise error("A114", f"option `{item.name}` is {kind}, but {value!r} was given", item.span, "declared here")
+    assert isinstance(value, bool | int | float)
+    return value
 
 
-def axes_of(parts, env):
-    out = []
-    for k in range(len(parts[0].left)):
-        los, his = [], []
-        for p in parts:
-            l = p.left[k]
-            from attnc.ir.indices import free_indices as fi
-
-            lo = at(l, {i: env.ranges[i].lo for i in fi(l)})
-            hi = at(l, {i: Map("sub", (env.ranges[i].hi, Const(1))) for i in fi(l)})
-            if isinstance(l, Coord):
-                lo, hi = env.ranges[l.index].lo, env.ranges[l.index].hi
-            else:
-                hi = Map("add", (hi, Const(1)))
-            los.append(lo)
-            his.append(hi)
-        out.append((los[0], his[-1]))
-    return tuple(out)
-
-
-def einsum(v, env, loc, scope, left):
-    if isinstance(v, s.Where):
-        return Where(einsum(v.x, env, loc, scope, left), expr(v.test, env, loc, scope), span=v.span)
-    new = set(env.ranges) if is_product(v) else scope
-    e = expr(v, env, loc, new)
-    missing = tuple(i for i in env.ranges if i in free_indices(e) and i not in left)
-    if missing:
-        e = Reduce("sum", missing, e, span=v.span)
-    return e
+def _declare(resolver: Resolver, attention: syntax.Attention) -> None:
+    """Enter inputs, indices, tensors and sizes by name, so that statements may stand in any order."""
+    scope = resolver.scope
+    for param in attention.params:
+        for index in param.indices or ():
+            scope.ranges.setdefault(index, Range(index, Const(0), Size(index), span=param.span))
+        scope.inputs[param.name] = Input(param.name, param.indices or (), KINDS[param.type], span=param.span)
+        scope.types[param.name] = KINDS[param.type]
+    for statement in attention.body:
+        if isinstance(statement, syntax.Define):
+            for place in statement.places:
+                scope.places.setdefault(place.name, []).append(statement)
+    for statement in attention.body:
+        if isinstance(statement, syntax.Define) and _is_size(scope, statement):
+            scope.sizes[statement.places[0].name] = statement
+            del scope.places[statement.places[0].name]
+    _indices(resolver, attention)
+    for param in attention.params:
+        if param.default is not None:
+            value = resolver.of(param.default)
+            scope.inputs[param.name] = Input(param.name, param.indices or (), KINDS[param.type], value, span=param.span)
 
 
-def is_product(v):
-    match v:
-        case s.Binary("*" | "/"):
-            return True
-        case s.Unary("-", x):
-            return is_product(x)
-        case _:
+def _indices(resolver: Resolver, attention: syntax.Attention) -> None:
+    ranges = [item for line in attention.body if isinstance(line, syntax.Indices) for item in line.ranges]
+    for item in ranges:
+        name = declared_name(item)
+        if name not in resolver.scope.ranges:
+            resolver.scope.ranges[name] = Range(name, Const(0), Size(name), span=item.span)
+    for item in ranges:
+        declare(resolver, item)
+
+
+def _is_size(scope: Scope, statement: syntax.Define) -> bool:
+    """Whether a definition is a size or constant: no brackets on the left, no tensor on the right."""
+    from attnc.ir.walk import walk
+
+    place = statement.places[0]
+    if len(statement.places) > 1 or place.subs is not None or len(scope.places[place.name]) > 1:
+        return False
+    for node in walk(statement.value):
+        if isinstance(node, syntax.At):
             return False
+        if isinstance(node, syntax.Name) and (node.name in scope.inputs or _is_tensor(scope, node.name)):
+            return False
+    return True
 
 
-def expr(v, env, loc, scope):
-    def ex(x):
-        return expr(x, env, loc, scope)
-
-    sp = v.span
-    match v:
-        case s.Number(n):
-            return Const(n, span=sp)
-        case s.Constant(n):
-            return Const({"true": True, "false": False, "inf": math.inf, "pi": math.pi}[n], span=sp)
-        case s.Name(n):
-            return bare(n, env, loc, scope, sp)
-        case s.Unary("-", x):
-            return Map("neg", (ex(x),), span=sp)
-        case s.Unary("+", x):
-            return ex(x)
-        case s.Unary("not", x):
-            return Map("not", (ex(x),), span=sp)
-        case s.Binary(op, a, b):
-            return Map(INFIX[op].name if op != "-" else "sub", (ex(a), ex(b)), span=sp)
-        case s.Logic(op, args):
-            return Map(op, tuple(ex(a) for a in args), span=sp)
-        case s.Compare(ops, args):
-            a = [ex(x) for x in args]
-            c = [Map(INFIX[o].name, (x, y), span=sp) for o, x, y in zip(ops, a, a[1:])]
-            return c[0] if len(c) == 1 else Map("and", tuple(c), span=sp)
-        case s.Choose(t, c, o):
-            return Choose(ex(c), ex(t), ex(o), span=sp)
-        case s.Where(x, t):
-            return Where(ex(x), ex(t), span=sp)
-        case s.At(s.Name(n), subs) if n in loc.values or any(isinstance(q, s.Reindex) for q in subs):
-            x = ex(v.x)
-            return at(x, {loc.indices.get(q.name, q.name): ex(q.value) for q in subs})
-        case s.At(s.Name(n), subs):
-            return read(n, tuple(expr(q, env, loc, set(env.ranges)) for q in subs), env, sp)
-        case s.Apply(f, args, extras):
-            return apply(f, args, extras, env, loc, scope, sp)
-    raise AssertionError(v)
+def _is_tensor(scope: Scope, name: str) -> bool:
+    return any(
+        place.name == name and place.subs is not None for item in scope.places.get(name, ()) for place in item.places
+    )
 
 
-def bare(n, env, loc, scope, sp):
-    if n in loc.values:
-        return loc.values[n]
-    if n in loc.indices:
-        return Coord(loc.indices[n], span=sp)
-    if n in env.constants:
-        return env.constants[n]
-    if n in env.tensors:
-        p = env.tensors[n][0]
-        return Read(n, p.left, (), None, span=sp)
-    if n in env.inputs:
-        return Read(n, tuple(Coord(i, span=sp) for i in env.inputs[n].indices), span=sp)
-    if n in env.ranges:
-        return Coord(n, span=sp)
-    low = n.lower()
-    for k in loc.indices:
-        if k.upper() == n:
-            return env.extent(loc.indices[k])
-    if low in env.ranges:
-        return env.extent(low)
-    raise error("A101", f"unknown name `{n}`", sp, "not defined")
+def _define(resolver: Resolver, attention: syntax.Attention) -> dict[str, tuple[Part, ...]]:
+    scope, mistakes = resolver.scope, list[Diagnostic]()
+    statements = [
+        item for item in attention.body if isinstance(item, syntax.Define) and item.places[0].name in scope.places
+    ]
+    sides: dict[int, tuple[tuple[Expr, ...], tuple[str, ...]]] = {}
+    for number, statement in enumerate(statements):
+        try:
+            sides[number] = left_side(resolver, statement.places[0])
+            scope.lefts.setdefault(statement.places[0].name, []).append(sides[number][0])
+        except AttnError as mistake:
+            mistakes += mistake.diagnostics
+    if mistakes:
+        raise AttnError(*mistakes)
+    _guess_types(scope, statements)
+    parts: dict[str, tuple[Part, ...]] = {}
+    for number, statement in enumerate(statements):
+        name, (left, indices) = statement.places[0].name, sides[number]
+        try:
+            value = right_side(resolver, statement.value, indices)
+        except AttnError as mistake:
+            mistakes += mistake.diagnostics
+            continue
+        parts[name] = (*parts.get(name, ()), Part(name, left, indices, value, span=statement.span))
+    if mistakes:
+        raise AttnError(*mistakes)
+    _settle_types(scope, parts)
+    return parts
 
 
-def read(n, subs, env, sp):
-    if n in env.inputs:
-        ins = env.inputs[n].indices
-        tested = tuple(
-            k
-            for k, (q, i) in enumerate(zip(subs, ins))
-            if not (isinstance(q, Coord) and inside(q, i, env)) and not gqa(q)
-        )
-        return Read(n, subs, tested, span=sp)
-    parts = env.tensors[n]
-    for k, p in enumerate(parts):
-        if len(parts) > 1 and p.left == subs:
-            return Read(n, subs, (), k, span=sp)
-    ax = axes_of(parts, env)
-    tested = tuple(k for k, q in enumerate(subs) if not isinstance(q, Coord))
-    return Read(n, subs, tested, span=sp)
+def _guess_types(scope: Scope, statements: list[syntax.Define]) -> None:
+    for statement in statements:
+        scope.types.setdefault(statement.places[0].name, "bool")
 
 
-def gqa(q):
-    return isinstance(q, Map) and q.op == "floordiv" and isinstance(q.args[1], Map)
+def _settle_types(scope: Scope, parts: Mapping[str, tuple[Part, ...]]) -> None:
+    """The types of all tensors, by repeating until nothing widens (recurrences read themselves)."""
+    changed = True
+    while changed:
+        changed = False
+        for name, found in parts.items():
+            kind = scope.types[name]
+            for part in found:
+                kind = wider(kind, type_of(part.value, scope.types.__getitem__))
+            changed = changed or kind != scope.types[name]
+            scope.types[name] = kind
 
 
-def inside(q, i, env):
-    return q.index == i or (env.ranges[q.index].lo, env.ranges[q.index].hi) == (env.ranges[i].lo, env.ranges[i].hi)
+def _requires(resolver: Resolver, attention: syntax.Attention) -> tuple[tuple[Require, ...], tuple[PassLimit, ...]]:
+    requires, limits = [], []
+    for item in attention.body:
+        if not isinstance(item, syntax.Require):
+            continue
+        match item.test:
+            case syntax.Compare(
+                ("<=",), (syntax.At(syntax.Name("passes"), (syntax.Name(index),)), syntax.Number(limit))
+            ):
+                limits.append(PassLimit(index, int(limit), span=item.span))
+            case _:
+                requires.append(Require(resolver.of(item.test), span=item.span))
+    return tuple(requires), tuple(limits)
 
 
-def apply(f, args, extras, env, loc, scope, sp):
-    head, inds = (f.x.name, f.subs) if isinstance(f, s.At) else (f.name, ())
-    names = tuple(loc.indices.get(i.name, i.name) for i in inds)
-    if head in ("sum", "prod", "max", "min", "any", "all", "mean", "var", "argmax", "argmin", "logsumexp") and names:
-        return Reduce(head, names, expr(args[0], env, loc, scope | set(names)), span=sp)
-    if head == "softmax":
-        return Softmax(names, expr(args[0], env, loc, scope | set(names)), span=sp)
-    if head == "exists":
-        return Exists(expr(args[0], env, loc, scope), span=sp)
-    if head == "default":
-        return Default(*(expr(a, env, loc, scope) for a in args), span=sp)
-    if head == "extent":
-        return env.extent(loc.indices.get(args[0].name, args[0].name))
-    if head in env.functions:
-        fn = env.functions[head]
-        vals = {p.name: expr(a, env, loc, scope | set(names)) for p, a in zip(fn.params, args)}
-        given = {k.name: expr(k.value, env, loc, scope) for k in extras}
-        for o in fn.options:
-            vals[o.name] = given[o.name] if o.name in given else expr(o.default, env, loc, scope)
-        inner = Local(vals, dict(zip(fn.indices, names)))
-        for st in fn.body:
-            if isinstance(st, s.Define):
-                inner.values[st.places[0].name] = expr(st.value, env, inner, scope)
-        return expr(fn.value, env, inner, scope)
-    return Map(FUNCTIONS[head].name, tuple(expr(a, env, loc, scope) for a in args), span=sp)
+def _carries(resolver: Resolver, attention: syntax.Attention) -> tuple[Carry, ...]:
+    carries = []
+    for item in attention.body:
+        if isinstance(item, syntax.Carry):
+            given = resolver.scope.inputs.get(item.name)
+            if given is None:
+                raise unknown(item.name, item.span, list(resolver.scope.inputs), "input")
+            carries.append(Carry(item.name, right_side(resolver, item.value, given.indices), span=item.span))
+    return tuple(carries)
