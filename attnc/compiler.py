@@ -44,7 +44,9 @@ def lowered(
 def rendered(kernel: Kernel, target: Target) -> str:
     """The kernel's source: C++ for a CPU, Triton for a GPU."""
     if target.kind == "cpu":
-        from attnc.codegen.cpp import render
-    else:
-        from attnc.codegen.triton import render
-    return render(kernel)
+        from attnc.codegen.cpp import render as render_cpp
+
+        return render_cpp(kernel)
+    from attnc.codegen.triton import render as render_triton
+
+    return render_triton(kernel)

@@ -63,7 +63,7 @@ def _unknown_module(path: tuple[str, ...], span: Span, folder: Path | None) -> E
     name = ".".join(path)
     where = "the standard library" if path[0] == "std" else "the spec's own folder"
     note = f"`use {name}` reads `{'/'.join(path[1:] if path[0] == 'std' else path)}.attn` in {where}"
-    notes = (note, "a module is looked up in the standard library and in the folder of the spec only")
+    notes: tuple[str, ...] = (note, "a module is looked up in the standard library and in the folder of the spec only")
     known = ", ".join(sorted(f"`std.{file.stem}`" for file in standard_folder().glob("*.attn")))
     if path[0] != "std" and folder is None:
         notes = ("a spec given as a string has no folder: it can use the standard library only",)

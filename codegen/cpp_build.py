@@ -15,7 +15,7 @@ from attnc.ir.kernel import Kernel
 
 HEADERS = Path(__file__).parent / "templates" / "cpp"
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-fopenmp", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math")
-WARNINGS = ("-Wall", "-Werror", "-Wno-unknown-pragmas", "-Wno-psabi")
+WARNINGS = ("-Wall", "-Werror", "-Wno-unknown-pragmas", "-Wno-psabi", "-Wno-aggressive-loop-optimizations")
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,32 @@ from attnc.ir.walk import bottom_up, walk
 INFIX = {"add": ("+", 11), "sub": ("-", 11), "mul": ("*", 12), "lt": ("<", 9), "le": ("<=", 9), "gt": (">", 9)}
 INFIX |= {"ge": (">=", 9), "eq": ("==", 8), "ne": ("!=", 8), "and": ("&", 7), "or": ("|", 5)}
 CALLS = {
-    "exp": "exp_", "exp2": "exp2_", "sigmoid": "sigmoid_", "tanh": "tanh_", "relu": "relu_", "silu": "silu_",
-    "gelu": "gelu_", "softplus": "softplus_", "xlogx": "xlogx_", "sign": "sign_", "max": "max_", "min": "min_",
-    "abs": "abs_", "clamp": "clamp_", "floordiv": "floordiv_", "mod": "mod_", "pow": "pow_", "log": "std::log",
-    "log2": "std::log2", "log1p": "std::log1p", "expm1": "std::expm1", "sqrt": "std::sqrt", "erf": "std::erf",
-    "sin": "std::sin", "cos": "std::cos",
-}  # fmt: skip
+    "exp": "exp_",
+    "exp2": "exp2_",
+    "sigmoid": "sigmoid_",
+    "tanh": "tanh_",
+    "relu": "relu_",
+    "silu": "silu_",
+    "gelu": "gelu_",
+    "softplus": "softplus_",
+    "xlogx": "xlogx_",
+    "sign": "sign_",
+    "max": "max_",
+    "min": "min_",
+    "abs": "abs_",
+    "clamp": "clamp_",
+    "floordiv": "floordiv_",
+    "mod": "mod_",
+    "pow": "pow_",
+    "log": "std::log",
+    "log2": "std::log2",
+    "log1p": "std::log1p",
+    "expm1": "std::expm1",
+    "sqrt": "std::sqrt",
+    "erf": "std::erf",
+    "sin": "std::sin",
+    "cos": "std::cos",
+}
 ROUND = {"floor": "std::floor", "ceil": "std::ceil", "round": "std::nearbyint"}
 ELEMENT = {"float32": "float", "float64": "double", "float16": "float", "bfloat16": "float"}
 ELEMENT |= {"int64": "int64_t", "int32": "int64_t", "bool": "bool"}
@@ -92,10 +112,8 @@ class Printer:
         if index in self.steps:
             return self.steps[index] is not None
         return (
-            (any(axis.index == index for axis in self.kernel.axes)
-            and self._extent(index) is not None)
-            or index == self.parallel
-        )
+            any(axis.index == index for axis in self.kernel.axes) and self._extent(index) is not None
+        ) or index == self.parallel
 
     def _extent(self, index: str) -> int | None:
         return self.axes[index].extent
@@ -258,8 +276,7 @@ class Printer:
             lines.extend(self._dot(target, node) if isinstance(node, k.Dot) else self._reduce(target, node))
             return k.Use(target)
 
-        value_out = bottom_up(value, rule)  # type: ignore[arg-type]
-        return lines, value_out
+        return lines, bottom_up(value, rule)
 
     def _temporary(self, node: k.Value) -> str:
         self.temporaries += 1
@@ -304,8 +321,9 @@ class Printer:
         (row,) = (axis for axis in self.named[b.name].axes if axis != node.over)
         pointer, w_row, w_depth = self._strided(b.name, row, node.over)
         tile = self.axes[self.parallel].tile
-        call = f"matmul<{tile}>({self._count(row)}, {self._count(node.over)}, &v_{target}[0][0], {pointer}, {w_row}, {w_depth}, &v_{a.name}[0][0]);"
-        return [call]
+        counts = f"{self._count(row)}, {self._count(node.over)}"
+        operands = f"{pointer}, {w_row}, {w_depth}, &v_{a.name}[0][0]"
+        return [f"matmul<{tile}>({counts}, &v_{target}[0][0], {operands});"]
 
     def _plain_dot(self, target: str, a: k.Use, b: k.Use, over: str) -> list[str]:
         element = self._element(target)

@@ -46,7 +46,7 @@ def explain(found: Found) -> AttnError:
 def _plain(f: Found) -> AttnError:
     expected = _expected(f.accepts)
     if f.ends:
-        helps = ("complete the line, or continue it on a row that is indented deeper",)
+        helps: tuple[str, ...] = ("complete the line, or continue it on a row that is indented deeper",)
         return error(
             "A015", f"the line ends where {expected} should stand", f.behind, f"expected {expected}", helps=helps
         )

@@ -30,8 +30,7 @@ def conditions(stream: Stream, number: int) -> Solved:
     """The bounds shared by all lifts of a segment, solved for the stream."""
     segment = stream.monoid.segments[number]
     assert segment.index is not None
-    everyone = (*stream.monoid.gauges, *stream.monoid.accumulators)
-    whens = [lift.when for item in everyone for lift in item.lifts if lift.segment == number]
+    whens = [lift.when for item in stream.monoid.parts for lift in item.lifts if lift.segment == number]
     shared = tuple(test for test in (whens[0] if whens else ()) if all(test in when for when in whens))
     solved = solve(shared, segment.index, stream.parallel, frozenset(stream.grid))
     extra = tuple(test for when in whens for test in when if test not in shared)

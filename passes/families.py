@@ -122,7 +122,7 @@ class Shapes:
                 return None if value is None else self.open_all(value, stop)
             return None
 
-        return top_down(expr, rule)  # type: ignore[no-any-return, arg-type]
+        return top_down(expr, rule)  # type: ignore[no-any-return]
 
 
 def is_pointwise(expr: Expr) -> bool:

@@ -103,7 +103,7 @@ def _nested(shapes: Shapes, name: str, role: Role, found: dict[str, Role]) -> bo
     indices = shapes.tensors[name].parts[0].indices
     for other, outer in found.items():
         along = [index for index in indices if shapes.family[index] == outer.family]
-        if other != name and along and outer.family != role.family and outer.parallel in indices:
-            if outer.parallel not in along:
-                return True
+        elsewhere = other != name and outer.family != role.family
+        if elsewhere and along and outer.parallel in indices and outer.parallel not in along:
+            return True
     return False

@@ -65,7 +65,7 @@ def _width(cascade: Cascade, index: str, extents: Mapping[str, int]) -> int:
 def _footprint(stream: Stream, cascade: Cascade, rows: int, keys: int, extents: Mapping[str, int], width: int) -> int:
     """Bytes live in a loop turn: states, operands of both sides, two score tiles."""
     states = 0
-    for item in (*stream.monoid.gauges, *stream.monoid.accumulators):
+    for item in stream.monoid.parts:
         size = 4
         for index in item.axes:
             size *= rows if index == stream.parallel else _width(cascade, index, extents)

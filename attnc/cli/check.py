@@ -21,7 +21,7 @@ def command(options: argparse.Namespace) -> int:
     from attnc import load
 
     attention = load(options.spec)
-    attention.program(**option_values(options))
+    attention.program(option_values(options))
     rows = _rows(attention.spec, attention.signature.name, options.oracle_only)
     if options.json:
         print(json.dumps({"spec": attention.signature.name, "checks": rows}))

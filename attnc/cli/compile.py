@@ -29,7 +29,7 @@ def command(options: argparse.Namespace) -> int:
     from attnc.runtime.kernels import compiled, kernels
 
     attention = load(options.spec)
-    program = attention.program(**option_values(options))
+    program = attention.program(option_values(options))
     made = kernels(program, options.target, options.dtype, shape_values(options.shape))
     binaries = {role: compiled(kernel) for role, kernel in made.items()}
     report = [_row(kernel, binaries[role][1]) for role, kernel in made.items()]

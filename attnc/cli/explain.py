@@ -43,9 +43,15 @@ def _model(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"rows": [vars_of(row) for row in table()], "summary": vars_of(summary())}))
         return 0
-    from attnc.analysis.fusemax import report
-
-    print(report())
+    print(
+        f"{'model':<6}{'N':>9}{'+Cascade':>10}{'+Arch':>8}{'FuseMax':>9}{'unfused':>9}  (times faster than FLAT; than unfused)"
+    )
+    for row in table():
+        figures = f"{row.cascade:>10.2f}{row.architecture:>8.2f}{row.fusemax:>9.2f}{row.over_unfused:>9.2f}"
+        print(f"{row.workload:<6}{row.length:>9}{figures}")
+    mean = summary()
+    figures = f"{mean.cascade:>10.2f}{mean.architecture:>8.2f}{mean.fusemax:>9.2f}{mean.over_unfused:>9.2f}"
+    print(f"{'mean':<15}{figures}  (geometric {mean.fusemax_geometric:.2f})")
     return 0
 
 

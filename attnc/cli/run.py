@@ -41,7 +41,7 @@ def command(options: argparse.Namespace) -> int:
 
     attention = load(options.spec, strict=options.strict)
     settings = option_values(options)
-    cascade = attention.program(**settings).stated
+    cascade = attention.program(settings).stated
     given = read_tensors(options.inputs) if options.inputs else {}
     dtype = getattr(torch, DTYPES[options.dtype])
     inputs = draw(cascade, shape_values(options.shape), given, dtype, options.seed)
@@ -107,7 +107,7 @@ def _verify(
 ) -> list[dict[str, Any]]:
     from attnc.runtime.verify import verify
 
-    return verify(attention.program(**settings), inputs, outputs)
+    return verify(attention.program(settings), inputs, outputs)
 
 
 def _text(report: dict[str, Any]) -> str:

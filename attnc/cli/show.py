@@ -32,11 +32,14 @@ def command(options: argparse.Namespace) -> int:
 
 def _after(name: str, options: argparse.Namespace) -> str:
     from attnc import load
-    from attnc.ir import print_cascade, print_syntax
+    from attnc.ir.print_cascade import show_cascade
+    from attnc.ir.print_plan import show_plan
+    from attnc.ir.print_syntax import show
     from attnc.library import find, parse_source
 
     if name == "parse":
-        return print_syntax.show(parse_source(find(options.spec).source))
-    program = load(options.spec).program(**option_values(options))
-    node = {"names": program.stated, "expand": program.explicit, "plan": program.plan}[name]
-    return print_cascade.show(node)
+        return show(parse_source(find(options.spec).source))
+    program = load(options.spec).program(option_values(options))
+    if name == "plan":
+        return show_plan(program.plan)
+    return show_cascade(program.stated if name == "names" else program.explicit)

@@ -52,7 +52,7 @@ def _divide(a: Number, b: Number) -> float:
 def _power(a: Number, b: Number) -> Number:
     if isinstance(a, int) and isinstance(b, int) and b < 0:
         return float(a) ** b
-    return a**b  # type: ignore[no-any-return]
+    return a**b
 
 
 SCALAR: dict[str, Callable[..., Any]] = {

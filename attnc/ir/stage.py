@@ -109,6 +109,11 @@ class Monoid(Node):
     accumulators: tuple[Accumulator, ...]
     finishes: tuple[Finish, ...]
 
+    @property
+    def parts(self) -> tuple[Gauge | Accumulator, ...]:
+        """Everything that is kept: gauges first."""
+        return (*self.gauges, *self.accumulators)
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal(Node):

@@ -51,8 +51,9 @@ class Attention:
     def __repr__(self) -> str:
         return f"<attention {self.signature.name} of {self.spec.source.name}>"
 
-    def program(self, *, step: bool = False, **options: object) -> Program:
+    def program(self, options: Mapping[str, object] | None = None, *, step: bool = False) -> Program:
         """The analysed program for these options; analysis runs once per set of values."""
+        options = dict(options or {})
         key = (("", step), *sorted(options.items()))
         if key not in self._programs:
             program = analyse(replace(self.spec, name=self.signature.name), options, step=step)
@@ -90,7 +91,7 @@ class Attention:
         if args or set(named) - set(options):
             program, bound = self._bind(args, named, grad=True)
             return explain(program, bound.sizes)
-        return explain(self.program(**options), dict(shape or {}))
+        return explain(self.program(options), dict(shape or {}))
 
     def kernels(
         self, target: str = "cpu", dtype: str = "float32", shape: Mapping[str, int] | None = None, **options: object
@@ -98,13 +99,13 @@ class Attention:
         """The generated kernels by role, for a target that need not be present."""
         from attnc.runtime.kernels import kernels
 
-        return kernels(self.program(**options), target, dtype, dict(shape or {}))
+        return kernels(self.program(options), target, dtype, dict(shape or {}))
 
     def _bind(
         self, args: tuple[object, ...], named: Mapping[str, object], *, grad: bool = False, step: bool = False
     ) -> tuple[Program, Bound]:
         options = {name: value for name, value in named.items() if name in self.signature.options}
-        program = self.program(step=step, **options)
+        program = self.program(options, step=step)
         bound = bind(program.stated, args, {name: value for name, value in named.items() if name not in options})
         if not grad:
             _refuse_gradient(bound)

@@ -181,7 +181,7 @@ def _sizes(cascade: Cascade, tensors: Mapping[str, torch.Tensor]) -> dict[str, i
 
 
 def _mismatch(index: str, item: Input, extent: int, other: Input, found: int) -> AttnError:
-    helps = ()
+    helps: tuple[str, ...] = ()
     if found == 1 or extent == 1:
         one, many = (other.name, extent) if found == 1 else (item.name, found)
         sizes = ", ".join(str(many) if name == index else "-1" for name in (other if found == 1 else item).indices)

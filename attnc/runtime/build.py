@@ -94,6 +94,7 @@ def _cpu(kernel: Kernel, source: str) -> tuple[Launch, bool]:
     fresh = file is None
     if file is None:
         file = cache.shared_object(key, compile_source(source))
+    assert file is not None, "a written binary was not found again"
     return launcher(file, kernel), fresh
 
 

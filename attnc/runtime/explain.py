@@ -64,16 +64,28 @@ def _passes(found: Any) -> dict[str, Any]:
 
 def _monoid(name: str, monoid: Monoid, cascade: Cascade) -> dict[str, Any]:
     sizes = sizes_of(cascade)
-    state = [
-        {"name": item.name, "op": "max", "axes": list(item.axes), "reference": True, "pure": item.pure,
-         "of": [show(lift.body, sizes) for lift in item.lifts]}
+    state: list[dict[str, Any]] = [
+        {
+            "name": item.name,
+            "op": "max",
+            "axes": list(item.axes),
+            "reference": True,
+            "pure": item.pure,
+            "of": [show(lift.body, sizes) for lift in item.lifts],
+        }
         for item in monoid.gauges
-    ]  # fmt: skip
+    ]
     state += [
-        {"name": item.name, "op": item.op, "axes": list(item.axes), "reference": False, "gauge": item.gauge,
-         "of": [show(lift.body, sizes) for lift in item.lifts]}
+        {
+            "name": item.name,
+            "op": item.op,
+            "axes": list(item.axes),
+            "reference": False,
+            "gauge": item.gauge,
+            "of": [show(lift.body, sizes) for lift in item.lifts],
+        }
         for item in monoid.accumulators
-    ]  # fmt: skip
+    ]
     identity = {"sum": 0, "prod": 1, "max": "-inf", "min": "inf", "any": False, "all": True}
     init = {item["name"]: identity[item["op"]] for item in state}
     merge = {item.name: "max of both" for item in monoid.gauges}
@@ -105,7 +117,15 @@ def _place(node: Node) -> dict[str, Any]:
 def _stage(stage: Stage, program: Program, shape: Mapping[str, int]) -> dict[str, Any]:
     if isinstance(stage, Host):
         code = stage.refusal.code if stage.refusal else None
-        return {"name": stage.name, "plan": "host", "backend": "torch", "heavy": stage.heavy, "refusal": code, "tiles": None, "footprint": None}  # fmt: skip
+        return {
+            "name": stage.name,
+            "plan": "host",
+            "backend": "torch",
+            "heavy": stage.heavy,
+            "refusal": code,
+            "tiles": None,
+            "footprint": None,
+        }
     tiles = _tiles(stage, program, shape)
     row: dict[str, Any] = {"name": stage.name, "plan": "stream", "backend": "cpp", "heavy": False, "refusal": None}
     row |= {"stream": stage.stream, "parallel": stage.parallel, "grid": list(stage.grid)}

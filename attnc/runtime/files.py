@@ -55,7 +55,7 @@ def _write_npz(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     import numpy
 
     arrays = {name: (t.float() if t.dtype == torch.bfloat16 else t).numpy() for name, t in tensors.items()}
-    numpy.savez(path, **arrays)
+    numpy.savez(path, **arrays)  # type: ignore[arg-type]  # the stub takes a tensor named allow_pickle for its flag
 
 
 def _write_safetensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:

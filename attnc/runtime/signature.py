@@ -27,8 +27,8 @@ def signature(spec: Spec) -> Signature:
     key = cache.key("signature", spec.source.name, spec.source.text, spec.name)
     kept = cache.get(key, "signature")
     if kept is not None:
-        name, *fields, doc = json.loads(kept)
-        return Signature(name, *(tuple(field) for field in fields), doc)
+        name, inputs, outputs, options, needed, doc = json.loads(kept)
+        return Signature(name, tuple(inputs), tuple(outputs), tuple(options), tuple(needed), doc)
     found = _read(spec)
     fields = [found.name, found.inputs, found.outputs, found.options, found.needed, found.doc]
     cache.put(key, "signature", json.dumps(fields).encode())

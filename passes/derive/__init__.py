@@ -128,7 +128,7 @@ def _reaches(shapes: Shapes, expr: Expr, names: Any, stored: frozenset[str]) -> 
 
 
 def _shown(algebra: Algebra, factor: Any) -> Expr | None:
-    named = {symbol: Var(name) for name, symbol in algebra.done.items()}
+    named: dict[Any, Expr] = {symbol: Var(name) for name, symbol in algebra.done.items()}
     try:
         return algebra.expr(factor, named)
     except UnknownFormError:

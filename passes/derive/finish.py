@@ -103,7 +103,7 @@ def _folded(value: Expr) -> Expr | None:
             return Const(0.0)
         return None
 
-    return bottom_up(value, rule)  # type: ignore[no-any-return, arg-type]
+    return bottom_up(value, rule)  # type: ignore[no-any-return]
 
 
 def _guarded(value: Expr, empty: Expr | None) -> Expr:
@@ -136,4 +136,4 @@ def _guard_each(value: Expr) -> Expr:
             return Choose(both, Const(0.0), node)
         return None
 
-    return bottom_up(value, rule)  # type: ignore[no-any-return, arg-type]
+    return bottom_up(value, rule)  # type: ignore[no-any-return]

@@ -224,7 +224,7 @@ class State:
 
     def close(self) -> None:
         """Give every gauged accumulator its correction, adding those that corrections need."""
-        place, born = 0, {}
+        place, born = 0, dict[int, int]()
         while place < len(self.running):
             item = self.running[place]
             if item.gauge is not None and item.op == "sum":

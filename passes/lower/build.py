@@ -143,12 +143,7 @@ class Lowering:
         """Conditions that all lifts share and that speak of the streamed position alone: they mask its loads."""
         if index is None or not cut:
             return ()
-        whens = [
-            lift.when
-            for item in (*self.monoid.gauges, *self.monoid.accumulators)
-            for lift in item.lifts
-            if lift.segment == number
-        ]
+        whens = [lift.when for item in self.monoid.parts for lift in item.lifts if lift.segment == number]
         shared = [test for test in (whens[0] if whens else ()) if all(test in when for when in whens)]
         alone = [
             test for test in shared if self.stream.parallel not in free_indices(test) and not _reads_along(test, index)
@@ -277,9 +272,20 @@ class Lowering:
         named = tuple((name, Size(name)) for name in sizes)
         spec = tuple(self._source_lines())
         return Kernel(
-            f"attnc_{self.stream.name}", grid, parallel, tuple(axes), tuple(params), named, types,
-            setup, loops, finish, self.compute, spec, self.tiles.lines,
-        )  # fmt: skip
+            f"attnc_{self.stream.name}",
+            grid,
+            parallel,
+            tuple(axes),
+            tuple(params),
+            named,
+            types,
+            setup,
+            loops,
+            finish,
+            self.compute,
+            spec,
+            self.tiles.lines,
+        )
 
     def _source_lines(self) -> tuple[str, ...]:
         source = self.stream.span.source

@@ -51,8 +51,7 @@ def limits(lowering: Lowering, number: int, step: int) -> Limits:
 
 def _shared(lowering: Lowering, number: int) -> tuple[tuple[Expr, ...], bool]:
     """The conditions that every lift of the segment has, and whether some lift has more."""
-    everyone = (*lowering.monoid.gauges, *lowering.monoid.accumulators)
-    whens = [lift.when for item in everyone for lift in item.lifts if lift.segment == number]
+    whens = [lift.when for item in lowering.monoid.parts for lift in item.lifts if lift.segment == number]
     if not whens:
         return (), False
     shared = tuple(test for test in whens[0] if all(test in when for when in whens))

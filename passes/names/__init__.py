@@ -42,7 +42,13 @@ def resolve(
     )
     for output in attention.outputs:
         if output not in parts and output not in scope.inputs:
-            raise error("A112", f"output `{output}` is not defined", attention.span, "here", helps=(f"define `{output}[..] = ..`",))  # fmt: skip
+            raise error(
+                "A112",
+                f"output `{output}` is not defined",
+                attention.span,
+                "here",
+                helps=(f"define `{output}[..] = ..`",),
+            )
     steps = ordered(tensors, scope.ranges)
     check_starts(tensors, steps)
     requires, limits = _requires(resolver, attention)
@@ -96,7 +102,13 @@ def _options(
     values: dict[str, bool | int | float] = {}
     for item in attention.options:
         if item.name not in given and item.default is None:
-            raise error("A113", f"option `{item.name}` has no default and was not given", item.span, "declared here", helps=(f"pass `{item.name}=..`",))  # fmt: skip
+            raise error(
+                "A113",
+                f"option `{item.name}` has no default and was not given",
+                item.span,
+                "declared here",
+                helps=(f"pass `{item.name}=..`",),
+            )
         value = given[item.name] if item.name in given else evaluate(resolver.of(item.default), {})  # type: ignore[arg-type]
         values[item.name] = _typed(item, value)
         resolver.scope.constants[item.name] = Const(values[item.name], span=item.span)

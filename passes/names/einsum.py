@@ -9,13 +9,14 @@ from attnc.ir import syntax
 from attnc.ir.cascade import Coord, Expr, Map, Reduce, Where
 from attnc.ir.indices import free_indices
 from attnc.passes.names.expressions import Resolver, missing
+from attnc.passes.names.scope import Local
 
 
 def right_side(resolver: Resolver, node: syntax.Expr, left: Sequence[str]) -> Expr:
     """A statement's right side: resolved, with the sums that the Einsum rule implies."""
     if isinstance(node, syntax.Where):
         value = right_side(resolver, node.x, left)
-        resolver._masked(node.x, node, _local())  # a softmax under a final `where` is refused
+        resolver.masked(node.x, node, Local())  # a softmax under a final `where` is refused
         test = resolver.of(node.test)
         foreign = missing(test, left, resolver.scope)
         if foreign:
@@ -29,12 +30,6 @@ def right_side(resolver: Resolver, node: syntax.Expr, left: Sequence[str]) -> Ex
         raise _not_a_product(node, value, lacking)
     _check_factors(node, value, lacking)
     return Reduce("sum", lacking, value, span=node.span)
-
-
-def _local() -> object:
-    from attnc.passes.names.scope import Local
-
-    return Local()
 
 
 def _is_product(value: Expr) -> bool:
@@ -130,7 +125,13 @@ def left_side(resolver: Resolver, place: syntax.Place) -> tuple[tuple[Expr, ...]
     for sub in place.subs or ():
         value = resolver.of(sub)
         if _reads(value):
-            raise error("A203", "a left side holds indices and sizes only", sub.span, "a tensor is read here", helps=("a scatter is a sum with an equality: `sum[m](Y where idx == n)`",))  # fmt: skip
+            raise error(
+                "A203",
+                "a left side holds indices and sizes only",
+                sub.span,
+                "a tensor is read here",
+                helps=("a scatter is a sum with an equality: `sum[m](Y where idx == n)`",),
+            )
         subs.append(value)
     indices: list[str] = []
     for sub, value in zip(place.subs or (), subs, strict=True):

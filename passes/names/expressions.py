@@ -64,7 +64,7 @@ class Resolver:
             case syntax.Choose(then, test, other):
                 return Choose(self.of(test, local), self.of(then, local), self.of(other, local), span=span)
             case syntax.Where(x, test):
-                return Where(self._masked(x, node, local), self.of(test, local), span=span)
+                return Where(self.masked(x, node, local), self.of(test, local), span=span)
             case syntax.At():
                 return self._at(node, local)
             case syntax.Apply():
@@ -72,7 +72,7 @@ class Resolver:
             case syntax.List():
                 raise error("A120", "a literal tensor stands only in a check", span, "here")
 
-    def _masked(self, x: syntax.Expr, node: syntax.Where, local: Local) -> Expr:
+    def masked(self, x: syntax.Expr, node: syntax.Where, local: Local) -> Expr:
         """The operand of `where`; a softmax is masked inside, before it normalises."""
         head = x.f if isinstance(x, syntax.Apply) else None
         if isinstance(head, syntax.At) and isinstance(head.x, syntax.Name) and head.x.name == "softmax":
@@ -168,7 +168,13 @@ class Resolver:
             values = {local.indices.get(sub.name, (sub.name,))[0]: self.of(sub.value, local) for sub in reindexed}
             return at(self.of(node.x, local), values)
         if not isinstance(node.x, syntax.Name):
-            raise error("A121", "brackets follow the name of a tensor", node.span, "this is an expression", helps=("re-read an expression with `(..)[n = e]`",))  # fmt: skip
+            raise error(
+                "A121",
+                "brackets follow the name of a tensor",
+                node.span,
+                "this is an expression",
+                helps=("re-read an expression with `(..)[n = e]`",),
+            )
         subs = tuple(self.of(sub, local) for sub in node.subs if not isinstance(sub, syntax.All | syntax.Reindex))
         name = node.x.name
         if name in local.values:
@@ -207,7 +213,13 @@ class Resolver:
         if head in FUNCTIONS:
             return self._function(head, args, node, local)
         if head in FOLDS or head == "softmax":
-            raise error("A123", f"`{head}` folds over indices: name them", node.f.span, "over what?", helps=(f"write `{head}[n](..)`",))  # fmt: skip
+            raise error(
+                "A123",
+                f"`{head}` folds over indices: name them",
+                node.f.span,
+                "over what?",
+                helps=(f"write `{head}[n](..)`",),
+            )
         known = [*FUNCTIONS, *self.scope.functions, *FOLDS, "softmax", "exists", "default", "extent"]
         raise unknown(head, node.f.span, known, "function")
 
@@ -261,7 +273,13 @@ class Resolver:
     def _macro(self, function: syntax.Function, over: tuple[str, ...], node: syntax.Apply, local: Local) -> Expr:
         """A def's value with its arguments in place: hygienic, for its own names are looked up first."""
         if function.name in self.scope.calling:
-            raise error("A128", f"`{function.name}` calls itself", node.span, "a def cannot recur", clashes=((function.span, "defined here"),))  # fmt: skip
+            raise error(
+                "A128",
+                f"`{function.name}` calls itself",
+                node.span,
+                "a def cannot recur",
+                clashes=((function.span, "defined here"),),
+            )
         values = self._arguments(function, node, local)
         inner = Local(values, self._formals(function, over, node))
         self.scope.calling = (*self.scope.calling, function.name)
@@ -286,18 +304,31 @@ class Resolver:
 
     def _arguments(self, function: syntax.Function, node: syntax.Apply, local: Local) -> dict[str, Expr]:
         if len(node.args) > len(function.params):
-            raise error("A126", f"`{function.name}` takes {len(function.params)} arguments, {len(node.args)} were given", node.span, "here", clashes=((function.span, "defined here"),))  # fmt: skip
+            raise error(
+                "A126",
+                f"`{function.name}` takes {len(function.params)} arguments, {len(node.args)} were given",
+                node.span,
+                "here",
+                clashes=((function.span, "defined here"),),
+            )
         values = {p.name: self.of(arg, local) for p, arg in zip(function.params, node.args, strict=False)}
-        names = {item.name for item in (*function.params, *function.options)}
+        declared: tuple[syntax.Param | syntax.Option, ...] = (*function.params, *function.options)
+        names = {item.name for item in declared}
         for extra in node.extras:
             if isinstance(extra, syntax.Keyword):
                 if extra.name not in names:
                     raise unknown(extra.name, extra.span, sorted(names), f"option of `{function.name}`")
                 values[extra.name] = self.of(extra.value, local)
-        for item in (*function.params, *function.options):
+        for item in declared:
             if item.name not in values:
                 if item.default is None:
-                    raise error("A130", f"`{function.name}` needs `{item.name}`", node.span, "not given", clashes=((item.span, "declared here"),))  # fmt: skip
+                    raise error(
+                        "A130",
+                        f"`{function.name}` needs `{item.name}`",
+                        node.span,
+                        "not given",
+                        clashes=((item.span, "declared here"),),
+                    )
                 values[item.name] = self.of(item.default, Local(dict(values)))
         return values
 

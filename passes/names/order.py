@@ -149,7 +149,13 @@ def _within(tensors: list[Tensor], names: set[str], axes: dict[str, int]) -> lis
 def _no_order(tensors: list[Tensor], names: set[str]) -> AttnError:
     tensor = tensors[0]
     part = tensor.parts[-1]
-    read = next(node for item in tensors for p in item.parts for node in walk(p.value) if isinstance(node, Read) and node.tensor in names)  # fmt: skip
+    read = next(
+        node
+        for item in tensors
+        for p in item.parts
+        for node in walk(p.value)
+        if isinstance(node, Read) and node.tensor in names
+    )
     return error(
         "A110",
         f"`{tensor.name}` depends on itself",
@@ -170,7 +176,13 @@ def check_starts(tensors: tuple[Tensor, ...], steps: tuple[Step, ...]) -> None:
             parts = by_name[name].parts
             if len(step.tensors) == 1 and all(_needs_itself(part) for part in parts):
                 left = ",".join("0" if at == step.axes[0] else ".." for at in range(len(parts[0].left)))
-                raise error("A204", f"`{name}` has no value at its start, so no point of it exists", parts[0].span, "reads itself", helps=(f"add `{name}[{left}] = 0`",))  # fmt: skip
+                raise error(
+                    "A204",
+                    f"`{name}` has no value at its start, so no point of it exists",
+                    parts[0].span,
+                    "reads itself",
+                    helps=(f"add `{name}[{left}] = 0`",),
+                )
 
 
 def _needs_itself(part: Part) -> bool:

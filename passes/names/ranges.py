@@ -41,7 +41,13 @@ def declare(resolver: Resolver, item: syntax.Range, local: Local | None = None) 
     first = isinstance(args[0], syntax.Name) and args[0].name == name
     op, end = (ops[0], args[1]) if first else (FLIPPED.get(ops[0], ops[0]), args[0])
     if op not in ("<", "<="):
-        raise error("A132", "a range is written with `<` or `<=` to its upper end", item.span, "here", helps=(f"write `index {name} < e`",))  # fmt: skip
+        raise error(
+            "A132",
+            "a range is written with `<` or `<=` to its upper end",
+            item.span,
+            "here",
+            helps=(f"write `index {name} < e`",),
+        )
     scope.ranges[own] = Range(own, Const(0), _to(op, resolver.of(end, local)), span=item.span)
 
 

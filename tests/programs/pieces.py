@@ -31,7 +31,11 @@ SCORES = (
     Piece("sum[e](Q * {K}) / sqrt(E) - slope * (m - n)", ("slope[h]",)),
     Piece("sum[e](Q * {K}) / sqrt(E) - slope * abs(m - n)", ("slope[h]",)),
     Piece("sum[e](Q * {K}) / sqrt(E) + default(table[h,m - n + 4], 0)", ("table[h,p]",)),
-    Piece("sum[e](Q * {K}) / sqrt(E) + grid[m // 3 % 2,n % 2]", ("grid[two,also]",), head=("require TWO == 2 and ALSO == 2",)),
+    Piece(
+        "sum[e](Q * {K}) / sqrt(E) + grid[m // 3 % 2,n % 2]",
+        ("grid[two,also]",),
+        head=("require TWO == 2 and ALSO == 2",),
+    ),
     Piece("sum[e](Q * {K}) / sqrt(E) + emb[h,kind_m,kind_n]", ("emb[h,x,y]", "kind_m[m]: int", "kind_n[n]: int")),
 )
 
@@ -91,7 +95,7 @@ WEIGHTS = (
     Piece("A[b,h,m,n] = softmax[n](S)\nO[b,h,m,f] = A * {V}"),
     Piece("O[b,h,m,f] = softmax[n](S) * {V}"),
     Piece("O[b,h,m,f] = sum[n](sigmoid(S) * {V})"),
-    Piece("O[b,h,m,f] = sum[n](relu(S) ** 2 * {V}) / N", head=("require N >= 1",)),
+    Piece("O[b,h,m,f] = sum[n](relu(S) ** 2 * {V}) / (N + 1)"),
     Piece("O[b,h,m,f] = sum[n](S * {V})"),
     Piece("A[b,h,m,n] = exp(S - max[n](S))\nO[b,h,m,f] = sum[n](A * {V}) / sqrt(sum[n](A * A))"),
     Piece("A[b,h,m,n] = exp(S)\nO[b,h,m,f] = sum[n](A * {V}) / sum[n](A)"),
@@ -109,7 +113,10 @@ WEIGHTS = (
 
 # With one more place on the key axis.
 SINKS = (
-    Piece("S[b,h,m,N] = sink\nindex t <= N\nA[b,h,m,t] = softmax[t](S[b,h,m,t])\nO[b,h,m,f] = A[b,h,m,n] * {V}", ("sink[h]",)),
+    Piece(
+        "S[b,h,m,N] = sink\nindex t <= N\nA[b,h,m,t] = softmax[t](S[b,h,m,t])\nO[b,h,m,f] = A[b,h,m,n] * {V}",
+        ("sink[h]",),
+    ),
     Piece(
         "S[b,h,m,N] = Q * ks / sqrt(E)\nindex t <= N\nA[b,h,m,t] = softmax[t](S[b,h,m,t])\n"
         "VV[b,h,n,f] = {V}\nVV[b,h,N,f] = vs\nO[b,h,m,f] = A * VV[b,h,t,f]",
@@ -148,8 +155,7 @@ SMALL = (
     "attention p(K[b,i,e], V[b,i,f], g[b,i], H0[b,e,f] = 0) -> O:\n    State[b,0,e,f] = H0\n"
     "    State[b,i+1,e,f] = sigmoid(g) * State[b,i,e,f] + K * V\n    O[b,i,f] = K * State[b,i+1,e,f]\n"
     "    carry H0 = State[b,I,e,f]\n",
-    "attention p(F[i], A[i,j]) -> y:\n    require I == J\n"
-    "    y[i] = F[i] - sum[j](0.1 * A[i,j] * y[j] where j < i)\n",
+    "attention p(F[i], A[i,j]) -> y:\n    require I == J\n    y[i] = F[i] - sum[j](0.1 * A[i,j] * y[j] where j < i)\n",
     "attention p(X[b,n], K[b,n,e]; k: int = 3) -> top, Y, low:\n    index t < min(k, N)\n    keep[b,n] = topk[n; k](X)\n"
     "    at[b,t] = argtopk[n -> t](X)\n    Y[b,t,e] = K[b,at[b,t],e]\n    top[b,e] = sum[n](K where keep)\n"
     "    low[b] = kth[n; 0](X)\n",

@@ -48,17 +48,17 @@ def value_of(expr: Expr, context: Context) -> Value:
         case Map(op, args):
             return _map(op, [value_of(arg, context) for arg in args], context)
         case Choose(test, then, other):
-            return _choose(*(value_of(item, context) for item in (test, then, other)), context)
+            return _choose(value_of(test, context), value_of(then, context), value_of(other, context), context)
         case Where(x, test):
-            value = value_of(x, context)
-            return Value(value.array, (*value.when, total(value_of(test, context))))
+            masked = value_of(x, context)
+            return Value(masked.array, (*masked.when, total(value_of(test, context))))
         case Default(x, other):
             fallback = value_of(other, context)
-            value, spare = _promoted([value_of(x, context), fallback], context)
-            return Value(filled(value, spare.array), fallback.when)
+            wanted, spare = _promoted([value_of(x, context), fallback], context)
+            return Value(filled(wanted, spare.array), fallback.when)
         case Exists(x):
-            test = joined(value_of(x, context).when)
-            return Value(test) if test is not None else context.constant(True)
+            present = joined(value_of(x, context).when)
+            return Value(present) if present is not None else context.constant(True)
         case Reduce(op, over, body, when):
             return _reduce(op, over, body, when, context)
         case Softmax(over, body):

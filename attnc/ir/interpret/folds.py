@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from attnc.ir.interpret.value import Array, merged, pointwise
+from attnc.ir.interpret.value import Array, common, merged, pointwise
 
 _IDENTITY = {"sum": 0, "prod": 1, "max": -torch.inf, "min": torch.inf, "any": False, "all": True}
 
@@ -41,7 +41,7 @@ def flattened(
         tests = mask.over(full)
         tests = tests.expand([*tests.shape[: len(dims)], *extents])
         flat = tests.reshape([*tests.shape[: len(dims)], length])
-        data, flat = torch.broadcast_tensors(data, flat)
+        data, flat = common(data, flat)
     return Array(data, (*dims, "")), flat
 
 

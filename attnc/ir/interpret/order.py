@@ -8,7 +8,7 @@ from attnc.ir.cascade import Order
 from attnc.ir.interpret.context import Context
 from attnc.ir.interpret.folds import flattened
 from attnc.ir.interpret.reads import Eval
-from attnc.ir.interpret.value import Array, Value, joined, merged, pointwise, total
+from attnc.ir.interpret.value import Array, Value, common, joined, merged, pointwise, total
 
 
 def order(expr: Order, context: Context, value_of: Eval) -> Value:
@@ -80,7 +80,7 @@ def _kth(
     if data.shape[-1] == 0:
         zero = torch.zeros([1] * len(dims), dtype=data.dtype, device=data.device)
         return Value(Array(zero, dims), (*outer, Array(zero > 0, dims)))
-    data, rank = torch.broadcast_tensors(data, rank)
+    data, rank = common(data, rank)
     found = torch.gather(data, -1, rank[..., :1].clamp(0, data.shape[-1] - 1)).squeeze(-1)
     return Value(Array(found, dims), (*outer, pointwise(lambda n, r: (r >= 0) & (r < n), count, k)))
 

@@ -63,8 +63,7 @@ def place(
     free = tuple(index for index in part.indices if index not in context.fixed)
     positions = []
     for left, lo in zip(part.left, stored.base, strict=True):
-        spot = value_of(left, context).array
-        positions.append(spot.over(free) - lo)
+        positions.append(value_of(left, context).array.over(free) - lo)
     shape = [context.extent(index) for index in free]
     spots = tuple(position.expand(shape) for position in positions)
     data = spread(value.array, free, context).to(stored.data.dtype)
@@ -72,13 +71,13 @@ def place(
     true = Array(torch.ones((), dtype=torch.bool, device=context.device), ())
     exists = spread(test or true, free, context)
     inside = torch.ones(shape, dtype=torch.bool, device=context.device)
-    for spot, extent in zip(spots, stored.data.shape, strict=True):
-        inside = inside & (spot >= 0) & (spot < extent)
+    for position, extent in zip(spots, stored.data.shape, strict=True):
+        inside = inside & (position >= 0) & (position < extent)
     if not spots:
         stored.data, present_now = data, exists
         present.copy_(present_now)
         return
-    spots = tuple(spot[inside] for spot in spots)
+    spots = tuple(position[inside] for position in spots)
     stored.data = stored.data.index_put(spots, data[inside])
     present.index_put_(spots, exists[inside])
     if test is not None:

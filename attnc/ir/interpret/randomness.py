@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from attnc.ir.interpret.context import Context
-from attnc.ir.interpret.value import Array, Value, merged, union
+from attnc.ir.interpret.value import Array, Value, common, merged, union
 
 _WORD = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -20,7 +20,7 @@ def uniform(coords: Sequence[Value], seed: Value, context: Context) -> Value:
     dims = merged(seed.dims, *(coord.dims for coord in coords))
     words = [coord.array.over(dims) & _WORD for coord in coords]
     zero = torch.zeros((), dtype=torch.int64, device=context.device)
-    counter = torch.broadcast_tensors(*words, *[zero] * (4 - len(words)), seed.array.over(dims))[:4]
+    counter = common(*words, *[zero] * (4 - len(words)), seed.array.over(dims))[:4]
     key = seed.array.over(dims)
     word = philox(counter, (key & _WORD, (key >> 32) & _WORD))
     return Value(Array((word >> 8).to(context.dtype) * 2.0**-24, dims), union(seed, *coords))

@@ -8,7 +8,7 @@ import torch
 
 from attnc.ir.cascade import Coord, Expr, Read
 from attnc.ir.interpret.context import Context, Stored
-from attnc.ir.interpret.value import Array, Value, merged, union
+from attnc.ir.interpret.value import Array, Value, common, merged, union
 
 Eval = Callable[[Expr, Context], Value]
 
@@ -19,10 +19,7 @@ def read(expr: Read, context: Context, value_of: Eval) -> Value:
     conditions = stored.parts.get(expr.part, stored.when) if expr.part is not None else stored.when
     subs = [_subscript(sub, axis, stored, context, value_of) for axis, sub in enumerate(expr.subs)]
     array = _gather(stored.data, subs, context)
-    tests = tuple(
-        _gather(mask, [subs[axis] if isinstance(subs[axis], str) else subs[axis] for axis in axes], context)
-        for mask, axes in conditions
-    )
+    tests = tuple(_gather(mask, [subs[axis] for axis in axes], context) for mask, axes in conditions)
     inside = tuple(
         _inside(subs[axis], stored.data.shape[axis], context)
         for axis in range(len(subs))
@@ -68,7 +65,7 @@ def _gather(data: torch.Tensor, subs: list[str | Value], context: Context) -> Ar
         else:
             positions = Array(sub.array.data.clamp(0, data.shape[axis] - 1), sub.dims)
         places.append(positions.over(dims))
-    return Array(data[tuple(torch.broadcast_tensors(*places))], dims) if places else Array(data, ())
+    return Array(data[tuple(common(*places))], dims) if places else Array(data, ())
 
 
 def _one_axis(data: torch.Tensor, subs: list[str | Value]) -> Array | None:
@@ -85,8 +82,8 @@ def _one_axis(data: torch.Tensor, subs: list[str | Value]) -> Array | None:
     positions = sub.array.data.clamp(0, data.shape[axis] - 1)
     if not sub.dims:
         return Array(data.select(axis, int(positions)), tuple(names))
-    dims = tuple(sub.dims[0] if at == axis else name for at, name in enumerate(subs))  # type: ignore[misc]
-    return Array(data.index_select(axis, positions.reshape(-1)), dims)  # type: ignore[arg-type]
+    dims = tuple(sub.dims[0] if not isinstance(name, str) else name for name in subs)
+    return Array(data.index_select(axis, positions.reshape(-1)), dims)
 
 
 def _nothing(data: torch.Tensor, dims: tuple[str, ...], context: Context) -> Array:

@@ -40,6 +40,12 @@ class Value:
         return self.array.dims
 
 
+def common(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """The tensors expanded to one shape."""
+    shape = torch.broadcast_shapes(*(tensor.shape for tensor in tensors))  # type: ignore[no-untyped-call]
+    return tuple(tensor.expand(shape) for tensor in tensors)
+
+
 def merged(*groups: Iterable[str]) -> Dims:
     """All names once, in the order they first occur."""
     return tuple(dict.fromkeys(name for group in groups for name in group))
