@@ -95,6 +95,20 @@ def shared_object(name: str, content: bytes | None = None) -> Path | None:
     return None
 
 
+def written_file(name: str, suffix: str, content: bytes) -> Path:
+    """The path of a file with this content, for what has to be read by path."""
+    for place in (folder(), _fallback()):
+        file = _path(place, name, suffix)
+        try:
+            if file.read_bytes() == content:
+                return file
+        except OSError:
+            pass
+        if _write(file, content):
+            return file
+    raise OSError(f"neither the cache nor a temporary folder can be written ({folder()})")
+
+
 _FALLBACK: list[Path] = []
 
 

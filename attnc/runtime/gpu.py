@@ -1,0 +1,84 @@
+"""Generated Triton modules: imported from a private file, launched on a device or in Triton's interpreter."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from attnc.ir.kernel import Axis, Kernel
+from attnc.ir.kernel import Const as KernelConst
+from attnc.ir.kernel import Map as KernelMap
+from attnc.ir.kernel import Size as KernelSize
+from attnc.ir.kernel import Value
+from attnc.ir.sizes import SCALAR, evaluate
+from attnc.runtime import cache
+
+
+def load_function(source: str, name: str) -> Any:
+    """The jitted function of a generated module; Triton reads its text from the file it lies in."""
+    key = cache.key("module", source)
+    file = cache.written_file(key, "py", source.encode())
+    spec = importlib.util.spec_from_file_location(f"attnc_generated_{key}", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return getattr(module, name)
+
+
+def launcher(source: str, kernel: Kernel) -> Callable[[Mapping[str, torch.Tensor], Mapping[str, int]], None]:
+    """A function that runs the kernel on tensors by name, with the call's extents."""
+    function = load_function(source, kernel.name)
+
+    def launch(tensors: Mapping[str, torch.Tensor], sizes: Mapping[str, int]) -> None:
+        numbers = {name: int(evaluate(expr, sizes)) for name, expr in kernel.sizes}
+        ordered = [tensors[param.name] for param in kernel.params]
+        shapes = [extent for tensor in ordered for extent in tensor.shape]
+        strides = [stride for tensor in ordered for stride in tensor.stride()]
+        grid = (_tiles(kernel.parallel, numbers), _points(kernel.grid, numbers))
+        if 0 in grid:
+            return
+        named = {"DOT": dot_type(kernel)} if "DOT: tl.constexpr" in source else {}
+        function[grid](*ordered, *shapes, *strides, *numbers.values(), **named)
+
+    return launch
+
+
+def dot_type(kernel: Kernel) -> Any:
+    """The operand type of 16-bit matrix products; the interpreter multiplies bfloat16 as raw bits, so it gets float32."""
+    import triton.language as tl
+
+    if os.environ.get("TRITON_INTERPRET") == "1":
+        return tl.float32
+    kinds = {param.dtype for param in kernel.params}
+    return tl.bfloat16 if "bfloat16" in kinds else tl.float16
+
+
+def _tiles(axis: Axis | None, numbers: Mapping[str, int]) -> int:
+    if axis is None:
+        return 1
+    return -(-max(0, _value(axis.hi, numbers) - _value(axis.lo, numbers)) // axis.tile)
+
+
+def _points(axes: tuple[Axis, ...], numbers: Mapping[str, int]) -> int:
+    total = 1
+    for axis in axes:
+        total *= max(0, _value(axis.hi, numbers) - _value(axis.lo, numbers))
+    return total
+
+
+def _value(value: Value, numbers: Mapping[str, int]) -> int:
+    """A kernel value over sizes as a number."""
+    match value:
+        case KernelConst(number):
+            return int(number)
+        case KernelSize(name):
+            return numbers[name]
+        case KernelMap(op, args):
+            return int(SCALAR[op](*(_value(arg, numbers) for arg in args)))
+        case _:
+            raise AssertionError(f"not a size: {value}")

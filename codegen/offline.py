@@ -1,0 +1,122 @@
+"""Generated Triton compiled for a target that need not be present, and what the binary takes."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attnc.diagnostics import error
+from attnc.ir.kernel import Kernel
+from attnc.ir.target import Target
+
+POINTERS = {
+    "float32": "*fp32",
+    "float16": "*fp16",
+    "bfloat16": "*bf16",
+    "float64": "*fp64",
+    "int32": "*i32",
+    "int64": "*i64",
+    "bool": "*i1",
+}
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a compiled kernel takes: registers per thread, spilled bytes, shared bytes, occupancy of a processor."""
+
+    registers: int
+    spills: int
+    shared: int
+    occupancy: float
+
+
+def compile_offline(source: str, kernel: Kernel, target: Target) -> tuple[bytes, Resources]:
+    """The binary and the resources of a kernel for a GPU target."""
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+    from triton.compiler import compile as compile_triton
+
+    with tempfile.TemporaryDirectory(prefix="attnc-") as folder:
+        function = _function(source, kernel.name, Path(folder, "kernel.py"))
+        place = GPUTarget("cuda", target.capability, 32) if target.kind == "cuda" else GPUTarget("hip", target.name, 64)
+        signature, constants = _signature(source, kernel, function)
+        options = {"num_warps": target.warps, "num_stages": target.stages, "enable_fp_fusion": True}
+        built = compile_triton(
+            ASTSource(fn=function, signature=signature, constexprs=constants), target=place, options=options
+        )
+        binary = built.asm["cubin" if target.kind == "cuda" else "hsaco"]
+        return binary, _resources(built, binary, target)
+
+
+def _function(source: str, name: str, file: Path) -> Any:
+    import importlib.util
+    import os
+
+    if os.environ.get("TRITON_INTERPRET") == "1":
+        raise error(
+            "A505",
+            "kernels cannot be compiled while TRITON_INTERPRET=1 is set",
+            helps=("unset it for `attnc compile`",),
+        )
+    file.write_text(source, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("attnc_offline", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return getattr(module, name)
+
+
+def _signature(source: str, kernel: Kernel, function: Any) -> tuple[dict[str, str], dict[tuple[int, ...], Any]]:
+    import triton.language as tl
+
+    pointers = {param.name: POINTERS[param.dtype] for param in kernel.params}
+    signature = {name: pointers.get(name, "i64") for name in function.arg_names}
+    constants: dict[tuple[int, ...], Any] = {}
+    if "DOT" in signature:
+        signature["DOT"] = "constexpr"
+        bf16 = any(param.dtype == "bfloat16" for param in kernel.params)
+        constants[(function.arg_names.index("DOT"),)] = tl.bfloat16 if bf16 else tl.float16
+    return signature, constants
+
+
+def _resources(built: Any, binary: bytes, target: Target) -> Resources:
+    shared = int(built.metadata.shared)
+    if target.kind == "hip":
+        text = built.asm["amdgcn"]
+        registers = int(_number(text, r"\.vgpr_count:\s*(\d+)"))
+        spills = int(_number(text, r"\.vgpr_spill_count:\s*(\d+)")) * 4
+        return Resources(registers, spills, shared, _occupancy(registers, shared, target))
+    usage = _cuobjdump(binary)
+    registers, stack = int(_number(usage, r"REG:(\d+)")), int(_number(usage, r"STACK:(\d+)"))
+    return Resources(registers, stack, shared, _occupancy(registers, shared, target))
+
+
+def _number(text: str, pattern: str) -> str:
+    found = re.search(pattern, text)
+    return found[1] if found else "0"
+
+
+def _cuobjdump(binary: bytes) -> str:
+    import triton
+
+    tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(binary)
+        file.flush()
+        done = subprocess.run(
+            [str(tool), "--dump-resource-usage", file.name], capture_output=True, text=True, check=False
+        )
+        return done.stdout
+
+
+def _occupancy(registers: int, shared: int, target: Target) -> float:
+    """The share of a processor's threads that can be resident: 64 Ki registers, 2048 threads, on-chip bytes."""
+    threads = target.warps * target.warp
+    by_registers = 65536 // max(1, registers * threads)
+    by_shared = target.onchip // max(1, shared)
+    return min(1.0, min(by_registers, by_shared, 2048 // threads) * threads / 2048)
