@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 
 from attnc.diagnostics import AttnError, Diagnostic, error
 from attnc.ir import syntax
-from attnc.ir.cascade import Carry, Cascade, Const, Expr, Input, Part, PassLimit, Range, Require, Size, Tensor, Type
+from attnc.ir.cascade import (
+    Carry,
+    Cascade,
+    Const,
+    Expr,
+    Input,
+    Part,
+    PassLimit,
+    Range,
+    Require,
+    Size,
+    Tensor,
+    Type,
+    Var,
+)
 from attnc.ir.sizes import evaluate
 from attnc.ir.types import type_of, wider
+from attnc.passes.names.calls import called, inline
 from attnc.passes.names.einsum import left_side, right_side
 from attnc.passes.names.expressions import Resolver
 from attnc.passes.names.order import check_starts, ordered
@@ -32,10 +49,11 @@ def resolve(
     """
     attention = _attention(file, name)
     scope = Scope(_functions(file, use))
+    scope.attentions.update(_attentions(file, attention, use))
     resolver = Resolver(scope)
     values = _options(resolver, attention, options or {})
     _declare(resolver, attention)
-    parts = _define(resolver, attention)
+    parts, called_requires = _define(resolver, attention)
     tensors = tuple(
         Tensor(name, tuple(axes(scope, scope.lefts[name])), scope.types[name], found, span=found[0].span)
         for name, found in parts.items()
@@ -52,6 +70,7 @@ def resolve(
     steps = ordered(tensors, scope.ranges)
     check_starts(tensors, steps)
     requires, limits = _requires(resolver, attention)
+    requires += called_requires
     return Cascade(
         attention.name,
         tuple(scope.inputs.values()),
@@ -74,6 +93,22 @@ def _attention(file: syntax.File, name: str | None) -> syntax.Attention:
     if not chosen:
         raise unknown(name or "", file.span, [item.name for item in found], "attention")
     return chosen[-1]
+
+
+def _attentions(
+    file: syntax.File, caller: syntax.Attention, use: Use | None
+) -> dict[str, Callable[[Mapping[str, object]], Cascade]]:
+    """How each attention of the file is resolved when a statement calls it; those further down cannot call back."""
+    found: dict[str, Callable[[Mapping[str, object]], Cascade]] = {}
+    for item in file.definitions:
+        if isinstance(item, syntax.Attention) and item.name != caller.name:
+            rest = replace(file, definitions=tuple(other for other in file.definitions if other is not caller))
+            found[item.name] = partial(_called, rest, item.name, use)
+    return found
+
+
+def _called(file: syntax.File, name: str, use: Use | None, options: Mapping[str, object]) -> Cascade:
+    return resolve(file, name, options, use)
 
 
 def _functions(file: syntax.File, use: Use | None) -> dict[str, syntax.Function]:
@@ -110,6 +145,9 @@ def _options(
                 helps=(f"pass `{item.name}=..`",),
             )
         value = given[item.name] if item.name in given else evaluate(resolver.of(item.default), {})  # type: ignore[arg-type]
+        if isinstance(value, Var):  # a call's option that depends on the caller's sizes
+            resolver.scope.constants[item.name] = value
+            continue
         values[item.name] = _typed(item, value)
         resolver.scope.constants[item.name] = Const(values[item.name], span=item.span)
     return values
@@ -139,7 +177,7 @@ def _declare(resolver: Resolver, attention: syntax.Attention) -> None:
             for place in statement.places:
                 scope.places.setdefault(place.name, []).append(statement)
     for statement in attention.body:
-        if isinstance(statement, syntax.Define) and _is_size(scope, statement):
+        if isinstance(statement, syntax.Define) and _is_size(scope, statement, attention.outputs):
             scope.sizes[statement.places[0].name] = statement
             del scope.places[statement.places[0].name]
     _indices(resolver, attention)
@@ -159,12 +197,17 @@ def _indices(resolver: Resolver, attention: syntax.Attention) -> None:
         declare(resolver, item)
 
 
-def _is_size(scope: Scope, statement: syntax.Define) -> bool:
+def _is_size(scope: Scope, statement: syntax.Define, outputs: tuple[str, ...]) -> bool:
     """Whether a definition is a size or constant: no brackets on the left, no tensor on the right."""
     from attnc.ir.walk import walk
 
     place = statement.places[0]
-    if len(statement.places) > 1 or place.subs is not None or len(scope.places[place.name]) > 1:
+    if (
+        place.name in outputs
+        or len(statement.places) > 1
+        or place.subs is not None
+        or len(scope.places[place.name]) > 1
+    ):
         return False
     for node in walk(statement.value):
         if isinstance(node, syntax.At):
@@ -180,39 +223,63 @@ def _is_tensor(scope: Scope, name: str) -> bool:
     )
 
 
-def _define(resolver: Resolver, attention: syntax.Attention) -> dict[str, tuple[Part, ...]]:
+Side = tuple[tuple[Expr, ...], tuple[str, ...]]
+
+
+def _define(resolver: Resolver, attention: syntax.Attention) -> tuple[dict[str, tuple[Part, ...]], tuple[Require, ...]]:
+    """The parts of every tensor by name, and what the calls among them require."""
     scope, mistakes = resolver.scope, list[Diagnostic]()
     statements = [
         item for item in attention.body if isinstance(item, syntax.Define) and item.places[0].name in scope.places
     ]
-    sides: dict[int, tuple[tuple[Expr, ...], tuple[str, ...]]] = {}
-    for number, statement in enumerate(statements):
-        try:
-            sides[number] = left_side(resolver, statement.places[0])
-            scope.lefts.setdefault(statement.places[0].name, []).append(sides[number][0])
-        except AttnError as mistake:
-            mistakes += mistake.diagnostics
-    if mistakes:
-        raise AttnError(*mistakes)
+    sides = _left_sides(resolver, statements)
     _guess_types(scope, statements)
     parts: dict[str, tuple[Part, ...]] = {}
+    requires: list[Require] = []
     for number, statement in enumerate(statements):
-        name, (left, indices) = statement.places[0].name, sides[number]
         try:
-            value = right_side(resolver, statement.value, indices)
+            for part in _parts(resolver, statement, sides[number], requires):
+                parts[part.tensor] = (*parts.get(part.tensor, ()), part)
         except AttnError as mistake:
             mistakes += mistake.diagnostics
-            continue
-        parts[name] = (*parts.get(name, ()), Part(name, left, indices, value, span=statement.span))
     if mistakes:
         raise AttnError(*mistakes)
     _settle_types(scope, parts)
-    return parts
+    return parts, tuple(requires)
+
+
+def _left_sides(resolver: Resolver, statements: list[syntax.Define]) -> dict[int, list[Side]]:
+    """The left sides of every statement; a mistake in one does not hide those in others."""
+    sides: dict[int, list[Side]] = {}
+    mistakes: list[Diagnostic] = []
+    for number, statement in enumerate(statements):
+        try:
+            sides[number] = [left_side(resolver, place) for place in statement.places]
+        except AttnError as mistake:
+            mistakes += mistake.diagnostics
+            continue
+        for place, (left, _) in zip(statement.places, sides[number], strict=True):
+            resolver.scope.lefts.setdefault(place.name, []).append(left)
+    if mistakes:
+        raise AttnError(*mistakes)
+    return sides
+
+
+def _parts(resolver: Resolver, statement: syntax.Define, sides: list[Side], requires: list[Require]) -> list[Part]:
+    """What a statement defines: one part, or those of the attention that it calls."""
+    if called(resolver, statement):
+        found = inline(resolver, statement, sides)
+        requires += found.requires
+        return found.parts
+    left, indices = sides[0]
+    value = right_side(resolver, statement.value, indices)
+    return [Part(statement.places[0].name, left, indices, value, span=statement.span)]
 
 
 def _guess_types(scope: Scope, statements: list[syntax.Define]) -> None:
     for statement in statements:
-        scope.types.setdefault(statement.places[0].name, "bool")
+        for place in statement.places:
+            scope.types.setdefault(place.name, "bool")
 
 
 def _settle_types(scope: Scope, parts: Mapping[str, tuple[Part, ...]]) -> None:

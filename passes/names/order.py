@@ -103,18 +103,18 @@ def _gap(left: Expr, read: Read, axes: dict[str, int], part: Part, forward: bool
     number = difference.pop(Const(1), 0)
     if all(isinstance(term, Coord) and factor > 0 for term, factor in difference.items()):
         return 1 if number > 0 else 0 if number == 0 and not difference else 1 if number > 0 else None
-    return 1 if _floored(left, sub) else None
+    return _floored(left, sub)
 
 
-def _floored(left: Expr, sub: Expr) -> bool:
-    """i // c * c is at most i: strictly earlier than i + 1."""
+def _floored(left: Expr, sub: Expr) -> int | None:
+    """i // c * c is at most i: as early as i, and strictly earlier than i + 1."""
     terms = linear_terms(left)
     ahead = terms.pop(Const(1), 0)
     match sub:
-        case Map("mul", (Map("floordiv", (base, c)), d)) if c == d:
-            return ahead > 0 and terms == linear_terms(base)
+        case Map("mul", (Map("floordiv", (base, c)), d)) if c == d and terms == linear_terms(base):
+            return min(ahead, 1) if ahead >= 0 else None
         case _:
-            return False
+            return None
 
 
 def _bounded(left: Expr, sub: Expr, part: Part, forward: bool) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from attnc.diagnostics import AttnError, error
 from attnc.ir import syntax
-from attnc.ir.cascade import Const, Expr, Input, Map, Range, Type
+from attnc.ir.cascade import Cascade, Const, Expr, Input, Map, Range, Type
 from attnc.source import Span
 
 
@@ -25,6 +25,7 @@ class Scope:
     types: dict[str, Type] = field(default_factory=dict)
     sizes: dict[str, syntax.Define] = field(default_factory=dict)
     calling: tuple[str, ...] = ()
+    attentions: dict[str, Callable[[Mapping[str, object]], Cascade]] = field(default_factory=dict)
 
     def extent(self, index: str) -> Expr:
         """The extent of an index: hi - lo."""
