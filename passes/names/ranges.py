@@ -23,7 +23,7 @@ def declared_name(item: syntax.Range) -> str:
     for arg in args:
         if isinstance(arg, syntax.Name):
             return arg.name
-    raise error("A131", "one side of a range is the index that it declares", item.span, "no index stands here")
+    raise AssertionError("the parser admits only ranges that declare a name")
 
 
 def declare(resolver: Resolver, item: syntax.Range, local: Local | None = None) -> None:
