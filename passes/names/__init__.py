@@ -26,6 +26,7 @@ from attnc.ir.cascade import (
 from attnc.ir.sizes import evaluate
 from attnc.ir.types import type_of, wider
 from attnc.passes.names.calls import called, inline
+from attnc.passes.names.checks import mistakes_in
 from attnc.passes.names.einsum import left_side, right_side
 from attnc.passes.names.expressions import Resolver
 from attnc.passes.names.order import check_starts, ordered
@@ -67,10 +68,13 @@ def resolve(
                 "here",
                 helps=(f"define `{output}[..] = ..`",),
             )
-    steps = ordered(tensors, scope.ranges)
-    check_starts(tensors, steps)
     requires, limits = _requires(resolver, attention)
     requires += called_requires
+    mistakes = mistakes_in(scope, parts, [item.test for item in requires])
+    if mistakes:
+        raise AttnError(*mistakes)
+    steps = ordered(tensors, scope.ranges)
+    check_starts(tensors, steps)
     return Cascade(
         attention.name,
         tuple(scope.inputs.values()),

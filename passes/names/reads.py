@@ -61,12 +61,13 @@ def axes(scope: Scope, lefts: list[tuple[Expr, ...]]) -> list[tuple[Expr, Expr]]
     """The axes of a tensor as intervals that hold every part's left side."""
     found = []
     for place in range(len(lefts[0])):
-        ends = [_ends(scope, left[place]) for left in lefts]
-        found.append((_least([lo for lo, _ in ends]), _largest(scope, [hi for _, hi in ends])))
+        intervals = [ends(scope, left[place]) for left in lefts]
+        found.append((_least([lo for lo, _ in intervals]), _largest(scope, [hi for _, hi in intervals])))
     return found
 
 
-def _ends(scope: Scope, left: Expr) -> tuple[Expr, Expr]:
+def ends(scope: Scope, left: Expr) -> tuple[Expr, Expr]:
+    """The interval in which a subscript lies."""
     indices = free_indices(left)
     lows: dict[str, Expr] = {index: scope.ranges[index].lo for index in indices}
     highs: dict[str, Expr] = {index: Map("sub", (scope.ranges[index].hi, Const(1))) for index in indices}
