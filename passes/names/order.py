@@ -41,7 +41,7 @@ def _recurrence(tensors: list[Tensor], ranges: dict[str, Range]) -> Step:
     for forward in (True, False):
         axes = _axes(tensors, names, forward)
         if axes is not None:
-            order = _within(tensors, names, axes)
+            order = _within(tensors, names, axes, forward)
             if order is not None:
                 return Step(tuple(order), tuple(axes[name] for name in order), forward, span=tensors[0].span)
     raise _no_order(tensors, names)
@@ -130,15 +130,15 @@ def _bounded(left: Expr, sub: Expr, part: Part, forward: bool) -> bool:
     return False
 
 
-def _within(tensors: list[Tensor], names: set[str], axes: dict[str, int]) -> list[str] | None:
+def _within(tensors: list[Tensor], names: set[str], axes: dict[str, int], forward: bool) -> list[str] | None:
     """The order of a cycle's tensors at one position."""
     graph: networkx.DiGraph[str] = networkx.DiGraph()
     graph.add_nodes_from(tensor.name for tensor in tensors)
     for tensor in tensors:
         for part in tensor.parts:
             for read in (node for node in walk(part.value) if isinstance(node, Read) and node.tensor in names):
-                same = linear_terms(Map("sub", (part.left[axes[tensor.name]], read.subs[axes[read.tensor]])))
-                if not same and read.tensor != tensor.name:
+                same = _gap(part.left[axes[tensor.name]], read, axes, part, forward) == 0
+                if same and read.tensor != tensor.name:
                     graph.add_edge(read.tensor, tensor.name)
     try:
         return list(networkx.topological_sort(graph))

@@ -1,0 +1,40 @@
+"""Mechanisms of the literature: every one resolves, and its worked numbers hold by the definition."""
+
+from pathlib import Path
+
+import pytest
+
+from attnc.ir import syntax
+from attnc.library import Library, Spec, parse_source
+from attnc.passes.expand import expand
+from attnc.passes.names import resolve
+from attnc.runtime.checks import on_oracle, run_checks
+from attnc.source import Source
+
+FILES = sorted(Path(__file__).parent.glob("*.attn"))
+
+
+def attentions(path: Path) -> list[tuple[Source, syntax.File, syntax.Attention]]:
+    source = Source(path.name, path.read_text(encoding="utf-8"))
+    file = parse_source(source)
+    return [(source, file, item) for item in file.definitions if isinstance(item, syntax.Attention)]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_attention_resolves_and_expands(path: Path) -> None:
+    for _, file, item in attentions(path):
+        stated = resolve(file, item.name, {}, Library(path.parent).use)
+        assert set(stated.outputs) == set(item.outputs)
+        assert expand(stated).outputs == stated.outputs
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_worked_numbers_hold(path: Path) -> None:
+    failed = [
+        f"{item.name}.{result.name}: {result.message}"
+        for source, _, item in attentions(path)
+        if all(isinstance(line.goal, syntax.Gives) for line in item.body if isinstance(line, syntax.Check))
+        for result in run_checks(Spec(source, item.name, path.parent), item.name, on_oracle, "oracle")
+        if not result.passed
+    ]
+    assert failed == []
