@@ -37,7 +37,10 @@ CALLS = {
     "clamp": "tl.minimum(tl.maximum({0}, {1}), {2})",
     "floor": "tl.floor({0}).to(tl.int64)",
     "ceil": "tl.ceil({0}).to(tl.int64)",
-    "round": "(tl.floor({0}) + tl.where(({0} - tl.floor({0}) > 0.5) | (({0} - tl.floor({0}) == 0.5) & (tl.floor({0} * 0.5) * 2.0 != tl.floor({0}))), 1.0, 0.0)).to(tl.int64)",
+    "round": "(tl.floor({0}) + tl.where(_above({0}), 1.0, 0.0)).to(tl.int64)".replace(
+        "_above({0})",
+        "({0} - tl.floor({0}) > 0.5) | (({0} - tl.floor({0}) == 0.5) & (tl.floor({0} * 0.5) * 2.0 != tl.floor({0})))",
+    ),
     "mod": "(({0} % {1} + {1}) % {1})",
     "floordiv": "(({0} - ({0} % {1} + {1}) % {1}) // {1})",
     "not": "({0} == 0)",

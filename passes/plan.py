@@ -199,6 +199,7 @@ def _problem(draft: Draft, group: Group) -> Problem:
                 raise RefusedError(name, None)
             members.append(item)
     order = (group.role.parallel, *(item.index for item in shapes.cascade.ranges if item.index != group.role.parallel))
+    stored = frozenset(name for name in stored if not _dependencies(shapes, name) & own)
     return Problem(shapes, tuple(members), tuple(group.emits), stored - own - set(group.emits), group.role.grid, order)
 
 

@@ -53,7 +53,7 @@ def provoke(spec: Path) -> str:
         elif attention.signature.needed:
             attention.program()
     except AttnError as mistake:
-        return str(mistake)
+        return str(mistake).replace(str(spec), spec.name)
     return ""
 
 

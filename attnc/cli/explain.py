@@ -43,9 +43,7 @@ def _model(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"rows": [vars_of(row) for row in table()], "summary": vars_of(summary())}))
         return 0
-    print(
-        f"{'model':<6}{'N':>9}{'+Cascade':>10}{'+Arch':>8}{'FuseMax':>9}{'unfused':>9}  (times faster than FLAT; than unfused)"
-    )
+    print(f"{'model':<6}{'N':>9}{'+Cascade':>10}{'+Arch':>8}{'FuseMax':>9}{'unfused':>9}")
     for row in table():
         figures = f"{row.cascade:>10.2f}{row.architecture:>8.2f}{row.fusemax:>9.2f}{row.over_unfused:>9.2f}"
         print(f"{row.workload:<6}{row.length:>9}{figures}")

@@ -43,8 +43,10 @@ class Lift(Node):
 
 @dataclass(frozen=True, slots=True)
 class Gauge(Node):
-    """A running maximum used as the reference of exponentials (THEORY: a moving gauge).
+    """A reference that values of the stream are taken relative to.
 
+    `max`: the running maximum, for exponentials. `mean`: the mean of the first tile in which a row sees
+    anything, fixed from then on, for moments; any reference near the values would do.
     `pure`: no output depends on it. Its lifts are the scores, natural base. Segments without a lift do
     not move it. `axes` are the indices of its value.
     """
@@ -53,6 +55,7 @@ class Gauge(Node):
     axes: tuple[str, ...]
     lifts: tuple[Lift, ...]
     pure: bool = True
+    op: str = "max"
 
     @property
     def shifted(self) -> str:

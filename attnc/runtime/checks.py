@@ -19,7 +19,13 @@ from attnc.runtime.draw import draw
 
 Inputs = dict[str, torch.Tensor]
 Evaluate = Callable[[Attention, dict[str, Any], Inputs], dict[str, torch.Tensor]]
-SHAPES = ({}, {"m": 1}, {"m": 7, "n": 7}, {"m": 3, "n": 10}, {"b": 1, "h": 1, "m": 12, "n": 12})
+SHAPES: tuple[dict[str, int], ...] = (
+    {},
+    {"m": 1},
+    {"m": 7, "n": 7},
+    {"m": 3, "n": 10},
+    {"b": 1, "h": 1, "m": 12, "n": 12},
+)
 EXTENT = 4
 TOLERANCE = 1e-9
 KERNEL_TOLERANCE = 2e-4  # worked numbers carry four digits or more; the contract judges kernels, this finds blunders

@@ -67,7 +67,7 @@ def _monoid(name: str, monoid: Monoid, cascade: Cascade) -> dict[str, Any]:
     state: list[dict[str, Any]] = [
         {
             "name": item.name,
-            "op": "max",
+            "op": item.op,
             "axes": list(item.axes),
             "reference": True,
             "pure": item.pure,
@@ -86,9 +86,9 @@ def _monoid(name: str, monoid: Monoid, cascade: Cascade) -> dict[str, Any]:
         }
         for item in monoid.accumulators
     ]
-    identity = {"sum": 0, "prod": 1, "max": "-inf", "min": "inf", "any": False, "all": True}
+    identity = {"sum": 0, "prod": 1, "max": "-inf", "mean": "unset", "min": "inf", "any": False, "all": True}
     init = {item["name"]: identity[item["op"]] for item in state}
-    merge = {item.name: "max of both" for item in monoid.gauges}
+    merge = {item.name: f"{item.op} of both" if item.op == "max" else "either one" for item in monoid.gauges}
     for item in monoid.accumulators:
         kept = " + ".join(f"{show(coef, sizes)} * {other}" for coef, other in item.keep) or item.name
         merge[item.name] = (

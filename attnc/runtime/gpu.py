@@ -9,11 +9,10 @@ from typing import Any
 
 import torch
 
-from attnc.ir.kernel import Axis, Kernel
+from attnc.ir.kernel import Axis, Kernel, Value
 from attnc.ir.kernel import Const as KernelConst
 from attnc.ir.kernel import Map as KernelMap
 from attnc.ir.kernel import Size as KernelSize
-from attnc.ir.kernel import Value
 from attnc.ir.sizes import SCALAR, evaluate
 from attnc.runtime import cache
 
@@ -49,7 +48,7 @@ def launcher(source: str, kernel: Kernel) -> Callable[[Mapping[str, torch.Tensor
 
 
 def dot_type(kernel: Kernel) -> Any:
-    """The operand type of 16-bit matrix products; the interpreter multiplies bfloat16 as raw bits, so it gets float32."""
+    """The operand type of 16-bit products: float32 in the interpreter, which multiplies bfloat16 as raw bits."""
     import triton.language as tl
 
     if os.environ.get("TRITON_INTERPRET") == "1":

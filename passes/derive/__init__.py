@@ -145,7 +145,8 @@ def _monoid(problem: Problem, state: State, segments: tuple[Segment, ...]) -> Mo
         if place not in used and gauges[place] not in needed:
             continue
         lifts = _scores(problem, state, place)
-        made_gauges.append(Gauge(gauges[place], _axes(problem, lifts, segments), lifts, gauges[place] not in needed))
+        pure, op = gauges[place] not in needed, state.references[place].op
+        made_gauges.append(Gauge(gauges[place], _axes(problem, lifts, segments), lifts, pure, op))
     accumulators = tuple(_accumulator(problem, state, place, names, gauges, segments) for place in range(len(names)))
     return Monoid(segments, tuple(made_gauges), _live(accumulators, needed), finishes)
 

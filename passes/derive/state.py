@@ -42,6 +42,7 @@ class Reference:
     rho: Any
     y: Any
     maker: str = ""
+    op: str = "max"
 
 
 @dataclass
@@ -137,7 +138,7 @@ class State:
         if self._bounded(phis):
             return None
         for place, reference in enumerate(self.references):
-            if self._serves(reference, arguments, when):
+            if reference.op == "max" and self._serves(reference, arguments, when):
                 return place
         return self._reference(arguments, when, None)
 
@@ -161,14 +162,18 @@ class State:
         return True
 
     def _moment_gauge(self, phis: Phis, when: tuple[tuple[Expr, ...] | None, ...]) -> int | None:
-        """Second and higher moments of a score are kept about its maximum: sums of squares would cancel."""
+        """Second moments of a score are kept about a value near its mean: plain sums of squares would cancel."""
         for place, reference in enumerate(self.references):
-            if all(phi == 0 or _power_of(phi, score) for phi, score in zip(phis, reference.scores, strict=True)):
+            if reference.op == "mean" and all(
+                phi == 0 or _power_of(phi, score) for phi, score in zip(phis, reference.scores, strict=True)
+            ):
                 return place
         bases = tuple(_squared(phi) or (phi if phi != 0 and phi.is_Symbol else None) for phi in phis)
         if any(base is None and phi != 0 for base, phi in zip(bases, phis, strict=True)) or not any(bases):
             return None
-        return self._reference(bases, when, None)
+        place = self._reference(bases, when, None)
+        self.references[place].op = "mean"
+        return place
 
     def _reference(self, scores: Phis, when: tuple[tuple[Expr, ...] | None, ...], reduction: str | None) -> int:
         number = len(self.references)

@@ -163,12 +163,8 @@ class Lowering:
         score = values.real(values.of(based(lift.body)))
         tests = self._tests(lift.when, edge, cut)
         score = scope.let("s", values.selected(score, tests, "max"), lift.body.span)
-        top: k.Value = score
-        if index is not None and scope.tiled(index):
-            top = k.Reduce("max", values.widened(score, index), index)
-        new = scope.let(
-            "new", k.Map("max", (old, scope.let("top", top) if not isinstance(top, k.Use) else top)), why="top"
-        )
+        tiled = index if index is not None and scope.tiled(index) else None
+        new = self._highest(old, score, tiled) if gauge.op == "max" else self._first_mean(old, score, tiled)
         low = k.Const(float("-inf"), self.compute)
         zero = k.Const(0.0, self.compute)
         ref = scope.let("ref", k.Map("select", (k.Map("eq", (new, low)), zero, new)), why="empty")
@@ -180,6 +176,26 @@ class Lowering:
         values.bound[gauge.shift + BINARY] = k.Map("mul", (shift, log2e))
         values.bound[gauge.shifted + BINARY] = k.Map("mul", (shifted, log2e))
         return k.Set(self.states[gauge.name], new)
+
+    def _highest(self, old: k.Value, score: k.Value, index: str | None) -> k.Value:
+        """The running maximum after a tile."""
+        scope = self.scope
+        top = score if index is None else scope.let("top", k.Reduce("max", self.values.widened(score, index), index))
+        return scope.let("new", k.Map("max", (old, top)))
+
+    def _first_mean(self, old: k.Value, score: k.Value, index: str | None) -> k.Value:
+        """The mean of the first tile that a row sees anything of; -inf marks a row that has not."""
+        scope, low, zero = self.scope, k.Const(float("-inf"), self.compute), k.Const(0.0, self.compute)
+        one = k.Const(1.0, self.compute)
+        mean = score
+        if index is not None:
+            tile = self.values.widened(score, index)
+            unseen = k.Map("eq", (tile, low))
+            total = scope.let("total", k.Reduce("sum", k.Map("select", (unseen, zero, tile)), index))
+            number = scope.let("number", k.Reduce("sum", k.Map("select", (unseen, zero, one)), index))
+            safe = k.Map("max", (number, one))
+            mean = scope.let("mean", k.Map("select", (k.Map("eq", (number, zero)), low, k.Map("div", (total, safe)))))
+        return scope.let("new", k.Map("select", (k.Map("eq", (old, low)), mean, old)))
 
     def _tests(self, when: tuple[Expr, ...], edge: tuple[k.Value, ...], cut: bool) -> list[k.Value]:
         if not cut:

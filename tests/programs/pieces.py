@@ -104,12 +104,15 @@ WEIGHTS = (
     Piece("A[b,h,m,n] = S * S\nO[b,h,m,f] = sum[n](A * {V}) / max(sum[n](A), 1.0)"),
     Piece("A[b,h,m,n] = softmax[n](S)\nO[b,h,m,f] = sum[n](A * A * {V})"),
     Piece("A[b,h,m,n] = softmax[n](S)\nC[b,h,m,n] = sigmoid(S)\nO[b,h,m,f] = sum[n]((A - 0.3 * C) * {V})"),
-    Piece("A[b,h,m,n] = softmax[n](S)\nC[b,h,m,n] = softmax[n](0.5 * S)\nO[b,h,m,f] = sum[n]((A - lam * C) * {V})", ("lam[h]",)),
+    Piece(
+        "A[b,h,m,n] = softmax[n](S)\nC[b,h,m,n] = softmax[n](0.5 * S)\nO[b,h,m,f] = sum[n]((A - lam * C) * {V})",
+        ("lam[h]",),
+    ),
     Piece("O[b,h,m,f] = mean[n](S * {V})"),
     Piece("O[b,h,m,f] = max[n](S + {V})"),
     Piece("O[b,h,m,f] = min[n](S * {V})"),
     Piece("O[b,h,m,f] = logsumexp[n](S + {V})"),
-)  # fmt: skip
+)
 
 # With one more place on the key axis.
 SINKS = (
@@ -156,7 +159,8 @@ SMALL = (
     "    State[b,i+1,e,f] = sigmoid(g) * State[b,i,e,f] + K * V\n    O[b,i,f] = K * State[b,i+1,e,f]\n"
     "    carry H0 = State[b,I,e,f]\n",
     "attention p(F[i], A[i,j]) -> y:\n    require I == J\n    y[i] = F[i] - sum[j](0.1 * A[i,j] * y[j] where j < i)\n",
-    "attention p(X[b,n], K[b,n,e]; k: int = 3) -> top, Y, low:\n    index t < min(k, N)\n    keep[b,n] = topk[n; k](X)\n"
+    "attention p(X[b,n], K[b,n,e]; k: int = 3) -> top, Y, low:\n"
+    "    index t < min(k, N)\n    keep[b,n] = topk[n; k](X)\n"
     "    at[b,t] = argtopk[n -> t](X)\n    Y[b,t,e] = K[b,at[b,t],e]\n    top[b,e] = sum[n](K where keep)\n"
     "    low[b] = kth[n; 0](X)\n",
     "attention p(X[b,n]) -> S, P:\n    index u < N\n    S[b,u] = sort[n -> u](X)\n    P[b,u] = argsort[n -> u](X)\n",
@@ -165,7 +169,8 @@ SMALL = (
     "attention p(X[b,n], W[w]) -> Y:\n    Y[b,n] = sum[w](W * X[b,n - w])\n",
     "attention p(X[n,d]) -> Y, best, worst:\n    Y[n,d] = X * rsqrt(mean[d](X * X) + 1e-6)\n"
     "    best[n] = argmax[d](X)\n    worst[n] = argmin[d](X)\n",
-    "attention p(X[n], Z[k]) -> Y, T:\n    C[n] = X\n    C[N + k] = Z\n    index t < N + K\n    Y = prod[t](1.0 + 0.1 * C[t])\n"
+    "attention p(X[n], Z[k]) -> Y, T:\n"
+    "    C[n] = X\n    C[N + k] = Z\n    index t < N + K\n    Y = prod[t](1.0 + 0.1 * C[t])\n"
     "    T[t] = default(C[t - 1], 0) + C[t]\n",
     "attention p(X[p]) -> Y:\n    T[2*p] = X\n    T[2*p + 1] = -X\n    index q < 2 * P\n    Y[q] = T[q] * 2\n",
     "attention p(page[b,c]: int, KP[x,u,e]) -> K:\n    index n < C * U\n    require U >= 1\n"

@@ -1,5 +1,6 @@
 """The disk cache under bad luck: truncation, read-only and full folders, parallel writers."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -60,8 +61,8 @@ def test_a_full_disk_costs_nothing_but_speed(monkeypatch: pytest.MonkeyPatch) ->
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    real = cache.os.replace
-    monkeypatch.setattr(cache.os, "replace", lambda a, b: full() if str(cache.folder()) in str(b) else real(a, b))
+    real = os.replace
+    monkeypatch.setattr(os, "replace", lambda a, b: full() if str(cache.folder()) in str(b) else real(a, b))
     key = cache.key("d")
     cache.put(key, "kernel", b"text")
     assert cache.get(key, "kernel") == b"text"

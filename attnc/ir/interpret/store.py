@@ -49,9 +49,12 @@ def presented(name: str, context: Context) -> torch.Tensor:
     stored = context.tensors[name]
     data = stored.data
     for mask, axes in stored.when:
-        shape = [data.shape[axis] if axis in axes else 1 for axis in range(data.dim())]
         order = sorted(range(len(axes)), key=lambda k: axes[k])
-        data = torch.where(mask.permute(order).reshape(shape), data, _absent(data))
+        turned = mask.permute(order)
+        for axis in range(data.dim()):
+            if axis not in axes:
+                turned = turned.unsqueeze(axis)
+        data = torch.where(turned, data, _absent(data))
     return data
 
 
