@@ -84,7 +84,12 @@ def _least(values: list[Expr]) -> Expr:
 def _largest(scope: Scope, values: list[Expr]) -> Expr:
     """The largest end: one that provably is, else their maximum."""
     different = list(dict.fromkeys(normal(value) for value in values))
+    if len(different) == 1:
+        return values[0]
     for value in different:
-        if all(decided(Map("le", (other, value)), scope.ranges.__getitem__) == TRUE for other in different):
-            return value if len(different) > 1 else values[0]
+        if all(
+            other == value or decided(Map("le", (other, value)), scope.ranges.__getitem__) == TRUE
+            for other in different
+        ):
+            return value
     return Map("max", tuple(different))
