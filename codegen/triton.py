@@ -12,7 +12,19 @@ from attnc.ir import kernel as k
 from attnc.ir.kernel import Kernel
 from attnc.source import NOWHERE
 
-HELPERS = {"multiply": ["", "", "@triton.jit", "def multiply(a, b):", "    return a * b"]}
+HELPERS = {
+    "multiply": ["", "", "@triton.jit", "def multiply(a, b):", "    return a * b"],
+    "tanh": [
+        "",
+        "",
+        "@triton.jit",
+        "def tanh(x):",
+        "    # near 0 the quotient would cancel: an odd polynomial there",
+        "    s = x * x",
+        "    near = x * (1.0 + s * (-0.33333333 + s * (0.13333333 + s * (-0.053968254 + s * 0.021869488))))",
+        "    return tl.where(s < 0.09, near, 2.0 * tl.sigmoid(2.0 * x) - 1.0)",
+    ],
+}
 
 
 @cache

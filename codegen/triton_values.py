@@ -24,7 +24,7 @@ CALLS = {
     "rsqrt": "(1.0 / tl.sqrt({0}))",
     "abs": "tl.abs({0})",
     "sign": "tl.where({0} > 0, 1, tl.where({0} < 0, -1, 0))",
-    "tanh": "(2.0 * tl.sigmoid(2.0 * {0}) - 1.0)",
+    "tanh": "tanh({0})",
     "sigmoid": "tl.sigmoid({0})",
     "softplus": "(tl.maximum({0}, 0.0) + tl.log(1.0 + tl.exp(-tl.abs({0}))))",
     "relu": "tl.maximum({0}, 0)",
@@ -162,6 +162,8 @@ class Printer:
             return result
         if op == "pow":
             return self._power(args, texts)
+        if op == "tanh":
+            self.helpers.add(op)
         if op in CALLS:
             return CALLS[op].format(*(text if _plain(text) else f"({text})" for text in texts))
         return "(" + f" {INFIX[op]} ".join(texts) + ")"

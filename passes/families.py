@@ -7,6 +7,7 @@ from functools import cached_property
 
 from attnc.ir.cascade import Cascade, Coord, Expr, Grad, Map, Order, Part, Read, Reduce, Tensor, Uniform
 from attnc.ir.indices import at, free_indices
+from attnc.ir.operators import COMPARISONS
 from attnc.ir.walk import top_down, walk
 
 
@@ -44,7 +45,21 @@ class Shapes:
                 continue
             for place, index in enumerate(item.indices):
                 last[index] = last.get(index, True) and place == len(item.indices) - 1
-        return frozenset(index for index, is_last in last.items() if is_last)
+        return frozenset(index for index, is_last in last.items() if is_last) - self._positions
+
+    @cached_property
+    def _positions(self) -> frozenset[str]:
+        """The indices that are compared with, or added to, another one: positions along a sequence."""
+        found: set[str] = set()
+        for tensor in self.cascade.tensors:
+            for node in walk(tensor):
+                subs = node.subs if isinstance(node, Read) else ()
+                tests = node.args if isinstance(node, Map) and node.op in COMPARISONS else ()
+                for expr in (*subs, *((node,) if tests and all(map(_whole, tests)) else ())):
+                    indices = {item.index for item in walk(expr) if isinstance(item, Coord)}
+                    if len(indices) > 1 and isinstance(expr, Map):
+                        found |= indices
+        return frozenset(found)
 
     @cached_property
     def family(self) -> dict[str, str]:
@@ -123,6 +138,11 @@ class Shapes:
             return None
 
         return top_down(expr, rule)  # type: ignore[no-any-return]
+
+
+def _whole(expr: Expr) -> bool:
+    """Whether an expression is made of positions and sizes alone."""
+    return not any(isinstance(node, Read | Reduce) for node in walk(expr))
 
 
 def is_pointwise(expr: Expr) -> bool:

@@ -57,9 +57,13 @@ def plan(cascade: Cascade) -> Plan:
     while True:
         draft = Draft(shapes, found, later, host, refusals)
         refused = _attempt(draft)
-        if refused is None:
+        if refused is not None:
+            _put_off(draft, refused)
+            continue
+        try:
             return _ordered(draft)
-        _put_off(draft, refused)
+        except networkx.NetworkXUnfeasible:  # stages that wait for one another: statements, which cannot, run instead
+            host |= {name for group in draft.groups if group.emits for name in group.members}
 
 
 def _put_off(draft: Draft, refused: RefusedError) -> None:

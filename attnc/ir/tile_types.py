@@ -22,18 +22,22 @@ from attnc.ir.kernel import (
 )
 from attnc.ir.operators import COMPARISONS, OPERATORS
 
+REALS: tuple[DType, ...] = ("float16", "bfloat16", "float32", "float64")
 _RANK: dict[DType, int] = {"bool": 0, "int32": 1, "int64": 2, "float16": 3, "bfloat16": 3, "float32": 4, "float64": 5}
 
 
 def tile_type(value: Value, named: Mapping[str, TileType], tiled: Callable[[str], bool], compute: DType) -> TileType:
-    """The type of a value; `tiled` says whether an index is a tile axis here, `compute` is the type of arithmetic."""
+    """The type of a value; `tiled` says whether an index is a tile axis here, `compute` is the type of arithmetic.
+
+    Positions and sizes are int32: lengths stay below 2^25. Products of integers and integer data are int64.
+    """
     match value:
         case Const(_, dtype):
             return TileType((), dtype)
         case Size() | First() | Last():
-            return TileType((), "int64")
+            return TileType((), "int32")
         case Coord(index):
-            return TileType((index,) if tiled(index) else (), "int64")
+            return TileType((index,) if tiled(index) else (), "int32")
         case Inside(index):
             return TileType((index,) if tiled(index) else (), "bool")
         case Use(name):
@@ -63,9 +67,11 @@ def _result(op: str, kinds: list[DType], compute: DType) -> DType:
         return max(kinds[1:], key=_RANK.__getitem__)
     if op in COMPARISONS or op in ("and", "or", "not"):
         return "bool"
-    if op in ("floor", "ceil", "round", "int"):
+    if op in ("floor", "ceil", "round"):
         return "int64"
+    if op == "uniform":
+        return compute
     widest = max(kinds, key=_RANK.__getitem__)
     if OPERATORS[op].result == "real" or _RANK[widest] >= 3:
         return compute
-    return "int64" if widest == "bool" else widest
+    return "int32" if widest == "bool" else widest

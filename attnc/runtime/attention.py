@@ -38,14 +38,14 @@ class Attention:
     as a named tuple. Under `strict` a heavy host stage is an error in place of a warning.
     """
 
-    def __init__(self, spec: Spec, *, strict: bool = False) -> None:
-        """Analyses the spec with its options' defaults, if all have one."""
+    def __init__(self, spec: Spec, *, strict: bool = False, lazy: bool = False) -> None:
+        """Analyses the spec with its options' defaults, if all have one; if `lazy`, only when first called."""
         self.spec = spec
         self.strict = strict
         self.signature: Signature = signature(spec)
         self.last_run: Run | None = None
         self._programs: dict[tuple[tuple[str, object], ...], Program] = {}
-        if not self.signature.needed:
+        if not (lazy or self.signature.needed):
             self.program()
 
     def __repr__(self) -> str:

@@ -13,7 +13,7 @@ from attnc.ir import syntax
 from attnc.ir.cascade import Cascade, Const, Input
 from attnc.ir.interpret import run
 from attnc.ir.sizes import evaluate
-from attnc.library import Spec, find, parse_source
+from attnc.library import Library, Spec, find, parse_source
 from attnc.runtime.attention import Attention
 from attnc.runtime.draw import draw
 
@@ -59,10 +59,27 @@ def run_checks(spec: Spec, name: str, evaluate_on: Evaluate, backend: str) -> li
 
 def on_oracle(attention: Attention, options: dict[str, Any], inputs: Inputs) -> dict[str, torch.Tensor]:
     """Every tensor of the program by the definition, in float64."""
-    cascade = attention.program(options).stated
+    cascade = stated_of(attention, options)
     wide = {name: t.double() if t.is_floating_point() else t for name, t in inputs.items()}
     kept = [tensor.name for tensor in cascade.tensors]
     return run(cascade, wide, keep=kept).values
+
+
+def stated_of(attention: Attention, options: Mapping[str, Any]) -> Cascade:
+    """The attention's definition; the oracle needs no plan."""
+    from attnc import compiler
+
+    spec = Spec(attention.spec.source, attention.signature.name, attention.spec.folder)
+    return compiler.stated(spec, options, Library(spec.folder))
+
+
+def _completed(cascade: Cascade, inputs: Inputs) -> Inputs:
+    """The inputs of a `gives` check with those that it leaves open drawn: its numbers must not depend on them."""
+    sizes = {index: EXTENT for item in cascade.inputs if item.name not in inputs for index in item.indices}
+    for item in cascade.inputs:
+        if item.name in inputs:
+            sizes |= dict(zip(item.indices, inputs[item.name].shape, strict=True))
+    return draw(cascade, sizes, inputs, torch.float64, seed=11)
 
 
 def on_kernels(attention: Attention, options: dict[str, Any], inputs: Inputs) -> dict[str, torch.Tensor]:
@@ -84,7 +101,7 @@ class _Run:
 
     def result(self) -> CheckResult:
         goal = self.check.goal
-        attention = Attention(Spec(self.spec.source, self.name, self.spec.folder))
+        attention = Attention(Spec(self.spec.source, self.name, self.spec.folder), lazy=True)
         found = self._gives(attention, goal) if isinstance(goal, syntax.Gives) else self._equals(attention, goal)
         return CheckResult(self.check.name, self.backend, not found, found)
 
@@ -92,8 +109,8 @@ class _Run:
 
     def _gives(self, attention: Attention, goal: syntax.Gives) -> str:
         options, bound = self._bindings(attention, {})
-        cascade = attention.program(options).stated
-        inputs = _literals(cascade, bound, options)
+        cascade = stated_of(attention, options)
+        inputs = _completed(cascade, _literals(cascade, bound, options))
         values = self.evaluate_on(attention, options, inputs)
         within = goal.within if goal.within is not None else TOLERANCE
         within = within if self.backend == "oracle" else max(within, KERNEL_TOLERANCE)
@@ -142,7 +159,7 @@ class _Run:
             index: shape.get(index, 2 if index in "bhg" else EXTENT) for index in _indices(self.spec, self.name)
         }
         options, bound = self._bindings(attention, everything)
-        cascade = attention.program(options).stated
+        cascade = stated_of(attention, options)
         if not all(evaluate(need.test, everything) for need in cascade.requires):
             return ""
         given = _literals(cascade, bound, options, everything)
@@ -172,8 +189,8 @@ class _Run:
     def _other(self, name: str) -> Attention:
         own = [d.name for d in parse_source(self.spec.source).definitions if isinstance(d, syntax.Attention)]
         if name in own:
-            return Attention(Spec(self.spec.source, name, self.spec.folder))
-        return Attention(find(f"std:{name}"))
+            return Attention(Spec(self.spec.source, name, self.spec.folder), lazy=True)
+        return Attention(find(f"std:{name}"), lazy=True)
 
 
 def _indices(spec: Spec, name: str) -> list[str]:

@@ -23,6 +23,7 @@ def finished(
     named: dict[Any, Expr] = {symbol: Var(name) for symbol, name in zip(state.symbols, names, strict=True)}
     rhos = {reference.rho for reference in state.references}
     named |= {reference.rho: Var(name) for reference, name in zip(state.references, gauges, strict=True)}
+    means = {name for reference, name in zip(state.references, gauges, strict=True) if reference.op == "mean"}
     finishes = []
     for tensor in problem.emits:
         part = problem.shapes.tensors[tensor].parts[0]
@@ -30,7 +31,8 @@ def finished(
         value = state.algebra.expr(_simplest(_resolved(raw, state), rhos), named)
         value = _over_state(problem, state, value, named, rhos)
         when = tuple(_over_state(problem, state, test, named, rhos) for test in part.when)
-        guarded = _guarded(value, _at_nothing(raw, problem, state))
+        empty = _at_nothing(raw, problem, state)
+        guarded = _where_set(_guarded(value, empty), empty, means)
         finishes.append(Finish(tensor, part.left, part.indices, guarded, when, span=part.span))
     mentioned = {node.name for item in finishes for node in walk(item) if isinstance(node, Var)}
     return tuple(finishes), mentioned
@@ -114,6 +116,14 @@ def _guarded(value: Expr, empty: Expr | None) -> Expr:
         (state,) = states
         return Choose(Map("eq", (state, Const(0.0))), empty, value)
     return _guard_each(value)
+
+
+def _where_set(value: Expr, empty: Expr | None, means: set[str]) -> Expr:
+    """A value that adds a fixed reference back, guarded against rows where none was fixed."""
+    found = {node for node in walk(value) if isinstance(node, Var) and node.name in means}
+    for reference in sorted(found, key=lambda node: node.name):
+        value = Choose(Map("eq", (reference, Const(float("-inf")))), empty or Const(0.0), value)
+    return value
 
 
 def _divisor(node: object) -> Expr | None:

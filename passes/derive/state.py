@@ -59,6 +59,7 @@ class State:
     maker: str = ""
     points: tuple[bool, ...] = ()
     centred: bool = False
+    squares: set[Any] = field(default_factory=set)
 
     def centres(self, item: Streamed) -> bool:
         """Whether a sum takes powers of a distance to a completed reduction, as a variance does."""
@@ -66,7 +67,8 @@ class State:
         for piece in item.pieces if item.op == "sum" else ():
             terms = separate(self.algebra.of(piece.body), self.algebra.full, set(self.algebra.done.values()))
             plain = [c for phi, c in terms.items() if not phi.has(sympy.exp)]
-            squares = any(_squared(phi) is not None for phi in terms)
+            squares = {base for phi in terms if (base := _squared(phi)) is not None}
+            self.squares |= squares
             if squares and any(c.free_symbols & (done | set(self.algebra.done.values())) for c in plain):
                 return True
         return False
@@ -168,7 +170,7 @@ class State:
                 phi == 0 or _power_of(phi, score) for phi, score in zip(phis, reference.scores, strict=True)
             ):
                 return place
-        bases = tuple(_squared(phi) or (phi if phi != 0 and phi.is_Symbol else None) for phi in phis)
+        bases = tuple(_squared(phi) or (phi if phi in self.squares else None) for phi in phis)
         if any(base is None and phi != 0 for base, phi in zip(bases, phis, strict=True)) or not any(bases):
             return None
         place = self._reference(bases, when, None)

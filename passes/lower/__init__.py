@@ -6,10 +6,12 @@ from collections.abc import Mapping
 
 from attnc.ir.cascade import Cascade
 from attnc.ir.kernel import DType, Kernel
-from attnc.ir.stage import Stream
+from attnc.ir.stage import Stream, inner_indices
 from attnc.ir.target import Target
-from attnc.passes.lower.build import Lowering
-from attnc.passes.lower.scope import NeedsStepError
+from attnc.passes.lower.assemble import Lowering
+from attnc.passes.lower.contract import NeedsPointsError, NotLoweredError
+from attnc.passes.lower.frame import Frame
+from attnc.passes.tiles import choose_tiles
 
 
 def lower(
@@ -27,13 +29,14 @@ def lower(
 
     A segment whose values would carry three axes is walked point by point in place of tiles.
     """
-    stepped: frozenset[int] = frozenset()
+    tiles = choose_tiles(stream, cascade, target, dtypes, extents, inner_indices(stream, cascade))
+    points: frozenset[int] = frozenset()
     while True:
-        lowering = Lowering(stream, cascade, target, dtypes, extents, stepped)
+        lowering = Lowering(Frame(stream, cascade, target, dtypes, extents, tiles), points)
         try:
             return lowering.kernel()
-        except NeedsStepError:
-            at = lowering.segment
-            if at is None or at in stepped:
-                raise AssertionError(f"stage {stream.name} has a value with three axes outside its stream") from None
-            stepped = stepped | {at}
+        except NeedsPointsError:
+            points |= {lowering.segment}
+
+
+__all__ = ["NotLoweredError", "lower"]

@@ -3,117 +3,218 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from attnc.ir import kernel as k
 from attnc.ir.cascade import Expr
-from attnc.passes.masks import Bound, solve
-
-if TYPE_CHECKING:
-    from attnc.passes.lower.build import Lowering
-
-ZERO = k.Const(0, "int64")
+from attnc.ir.indices import free_indices
+from attnc.ir.stage import Segment
+from attnc.passes.lower.frame import whole
+from attnc.passes.lower.values import Values
+from attnc.passes.masks import Branch, solve, trend
 
 
 @dataclass(frozen=True)
-class Limits:
-    """The loops in order: lower end, upper end, whether tiles are cut."""
+class Piece:
+    """A loop to be: positions lo .. hi in tiles; `cut` where conditions must be tested."""
 
-    loops: tuple[tuple[k.Value, k.Value, bool], ...]
+    lo: k.Value
+    hi: k.Value
+    cut: bool
 
 
-def limits(lowering: Lowering, number: int, step: int) -> Limits:
-    """The loops that the conditions shared by all lifts of a segment leave.
+@dataclass(frozen=True)
+class Stretch:
+    """What one alternative of the conditions leaves: visited from lo to hi, of which full .. edge is whole.
 
-    Runtime order: lo <= full <= edge <= hi. Tiles of [lo, full) and [edge, hi) are cut, those of [full, edge)
-    lie inside every condition for every row. A condition without closed form makes every tile a cut one.
+    lo, full and edge lie on tile boundaries. `starts` and `ends` say whether it reaches the ends of the axis.
     """
-    segment = lowering.monoid.segments[number]
-    assert segment.index is not None
-    shared, others = _shared(lowering, number)
-    solved = solve(shared, segment.index, lowering.stream.parallel, frozenset(lowering.stream.grid))
-    start, end = lowering.values.of(segment.lo), lowering.values.of(segment.hi)
-    ends = _Ends(lowering, start, end, step)
-    lo = ends.named(f"{segment.index}_lo", ends.down(ends.lowest(solved.bounds, best=True)))
-    hi = ends.named(f"{segment.index}_hi", ends.highest(solved.bounds, best=True))
-    if others or solved.opaque or step == 1:
-        return Limits(((lo, hi, True),))
-    bounded_below = any(bound.lower for bound in solved.bounds)
-    edge = ends.named(f"{segment.index}_edge", ends.down(ends.highest(solved.bounds, best=False)))
-    if not bounded_below:
-        edge = ends.named(f"{segment.index}_end", ends.at_least(edge, lo))
-        return Limits(((lo, edge, False), (edge, hi, True)))
-    full = ends.up(ends.lowest(solved.bounds, best=False))
-    full = ends.named(f"{segment.index}_full", ends.at_least(ends.at_most(full, hi), lo))
-    edge = ends.named(f"{segment.index}_end", ends.at_least(edge, full))
-    return Limits(((lo, full, True), (full, edge, False), (edge, hi, True)))
 
-
-def _shared(lowering: Lowering, number: int) -> tuple[tuple[Expr, ...], bool]:
-    """The conditions that every lift of the segment has, and whether some lift has more."""
-    whens = [lift.when for item in lowering.monoid.parts for lift in item.lifts if lift.segment == number]
-    if not whens:
-        return (), False
-    shared = tuple(test for test in whens[0] if all(test in when for when in whens))
-    return shared, any(len(when) > len(shared) for when in whens)
+    lo: k.Value
+    hi: k.Value
+    full: k.Value | None
+    edge: k.Value | None
+    starts: bool
+    ends: bool
 
 
 @dataclass
-class _Ends:
-    """Loop ends as kernel values, aligned to tiles counted from the segment's start."""
+class Ends:
+    """Loop ends of one segment as kernel values, in tiles counted from the start of its axis."""
 
-    lowering: Lowering
-    start: k.Value
-    end: k.Value
+    values: Values
+    segment: Segment
     step: int
 
-    def lowest(self, bounds: tuple[Bound, ...], *, best: bool) -> k.Value:
-        """The first position that some row sees (best), or that every row sees."""
-        found = [self._at(bound, lowest=best) for bound in bounds if bound.lower]
-        return k.Map("max", (self.start, *found)) if found else self.start
+    def __post_init__(self) -> None:
+        """The ends of the axis."""
+        self.start = self.values.frame.plain_size(self.segment.lo)
+        self.end = self.values.frame.plain_size(self.segment.hi)
+        self.name = self.segment.index or ""
 
-    def highest(self, bounds: tuple[Bound, ...], *, best: bool) -> k.Value:
-        """One past the last position that some row sees (best), or that every row sees."""
-        found = [self._at(bound, lowest=not best) for bound in bounds if not bound.lower]
-        return k.Map("min", (self.end, *found)) if found else self.end
-
-    def _at(self, bound: Bound, *, lowest: bool) -> k.Value:
-        """A bound at the row of the tile that makes it smallest or largest."""
-        parallel = self.lowering.stream.parallel
-        if parallel is not None and bound.sign:
-            first = (bound.sign > 0) == lowest
-            self.lowering.values.rows[parallel] = k.First(parallel) if first else k.Last(parallel)
-        value = self.lowering.values.of(bound.value)
-        self.lowering.values.rows.clear()
-        return value
+    # ---- positions -------------------------------------------------------------------------
 
     def down(self, value: k.Value) -> k.Value:
         """The start of the tile that a position lies in."""
+        make = self.values.make
         if self.step == 1 or value == self.start:
             return value
-        tiles = k.Map("mul", (k.Map("floordiv", (self._away(value), self._step())), self._step()))
-        return tiles if self.start == ZERO else k.Map("add", (self.start, tiles))
+        away = make("sub", value, self.start) if self.start != whole(0) else value
+        tiles = make("mul", make("floordiv", away, whole(self.step)), whole(self.step))
+        return make("add", tiles, self.start)
 
     def up(self, value: k.Value) -> k.Value:
         """The start of the first tile at or after a position."""
-        return self.down(k.Map("add", (value, k.Const(self.step - 1, "int64"))))
+        return self.down(self.values.make("add", value, whole(self.step - 1)))
 
-    def _away(self, value: k.Value) -> k.Value:
-        return value if self.start == ZERO else k.Map("sub", (value, self.start))
+    def named(self, word: str, value: k.Value) -> k.Value:
+        """The position bound to a name in the setup."""
+        return self.values.scope.let(f"{self.name}_{word}", value)
 
-    def _step(self) -> k.Value:
-        return k.Const(self.step, "int64")
+    def largest(self, items: list[k.Value]) -> k.Value:
+        """The largest of positions."""
+        return self._joined("max", items)
 
-    def at_least(self, value: k.Value, low: k.Value) -> k.Value:
-        """The larger of two ends."""
-        return k.Map("max", (value, low))
+    def smallest(self, items: list[k.Value]) -> k.Value:
+        """The smallest of positions."""
+        return self._joined("min", items)
 
-    def at_most(self, value: k.Value, high: k.Value) -> k.Value:
-        """The smaller of two ends."""
-        return k.Map("min", (value, high))
+    def _joined(self, op: str, items: list[k.Value]) -> k.Value:
+        found = list(dict.fromkeys(items))
+        return found[0] if len(found) == 1 else self.values.make(op, *found)
 
-    def named(self, name: str, value: k.Value) -> k.Value:
-        """The end bound to a name in the setup."""
-        if isinstance(value, k.Const | k.Size):
-            return value
-        return self.lowering.scope.let(name, value)
+    # ---- extremes over rows ----------------------------------------------------------------
+
+    def extreme(self, expr: Expr, *, highest: bool) -> k.Value:
+        """The largest (or smallest) value of an integer expression over the rows of the program."""
+        values, row = self.values, self.values.frame.stream.parallel
+        if row is None or row not in free_indices(expr):
+            return values.of(expr)
+        sign = trend(expr, row)
+        if sign is None:
+            return self._over_rows(values.of(expr), row, highest=highest)
+        values.rows[row] = k.Last(row) if (sign > 0) == highest else k.First(row)
+        value = values.of(expr)
+        values.rows.clear()
+        return value
+
+    def _over_rows(self, value: k.Value, row: str, *, highest: bool) -> k.Value:
+        """A bound that data give, over the rows that exist."""
+        scope, op = self.values.scope, "max" if highest else "min"
+        value = self.values.cast(value, "int64")
+        far = k.Const(-(1 << 62) if highest else 1 << 62, "int64")
+        inside = k.Map("select", (k.Inside(row), scope.let("bound", value), far))
+        return scope.let("bound", k.Reduce(op, inside, row))
+
+    def holds(self, gates: tuple[Expr, ...], *, some: bool) -> k.Value | None:
+        """Whether some row (or every row) satisfies conditions that do not mention the stream."""
+        tests = [k.Map("ge", (self.extreme(gate, highest=some), whole(0))) for gate in gates]
+        if not tests:
+            return None
+        return self.named("open", tests[0] if len(tests) == 1 else k.Map("and", tuple(tests)))
+
+    # ---- stretches -------------------------------------------------------------------------
+
+    def stretch(self, branch: Branch, *, whole_tiles: bool) -> Stretch:
+        """One alternative as positions."""
+        lows = [self.extreme(low, highest=False) for low in branch.lows]
+        highs = [self.extreme(high, highest=True) for high in branch.highs]
+        lo = self.down(self.largest([self.start, *lows])) if lows else self.start
+        hi = self.smallest([self.end, *highs])
+        test = self.holds(branch.gates, some=True)
+        if test is not None:
+            hi = k.Map("select", (test, hi, lo))
+        if branch.gaps or not whole_tiles or self.step == 1:
+            return Stretch(lo, hi, None, None, not lows, not highs)
+        return Stretch(lo, hi, *self._whole_part(branch, lo), not lows, not highs)
+
+    def _whole_part(self, branch: Branch, lo: k.Value) -> tuple[k.Value, k.Value]:
+        lows = [self.extreme(low, highest=True) for low in branch.lows]
+        highs = [self.extreme(high, highest=False) for high in branch.highs]
+        full = self.up(self.largest([self.start, *lows])) if lows else lo
+        edge = self.down(self.smallest([self.end, *highs]))
+        every = self.holds(branch.gates, some=False)
+        if every is not None:
+            edge = k.Map("select", (every, edge, self.start))
+        return full, edge
+
+
+def pieces(values: Values, segment: Segment, when: tuple[Expr, ...], step: int, *, whole_tiles: bool) -> list[Piece]:
+    """The loops that the conditions shared by all lifts of a segment leave, in order.
+
+    Runtime order: lo <= full <= edge <= hi. Tiles of [lo, full) and [edge, hi) are cut, those of [full, edge)
+    lie inside every condition for every row. A condition without closed form makes every tile a cut one;
+    so does one that not every lift has (`whole_tiles` is false).
+    """
+    assert segment.index is not None
+    branches = solve(when, segment.index, values.frame.kind)
+    ends = Ends(values, segment, step)
+    stretches = _apart(ends, [ends.stretch(branch, whole_tiles=whole_tiles) for branch in branches])
+    found = []
+    for stretch in stretches:
+        found += _pieces(ends, stretch)
+    return [piece for piece in found if piece.lo != piece.hi]
+
+
+def _pieces(ends: Ends, stretch: Stretch) -> list[Piece]:
+    lo, hi = ends.named("lo", stretch.lo), ends.named("hi", stretch.hi)
+    if stretch.full is None or stretch.edge is None:
+        return [Piece(lo, hi, True)]
+    full = lo
+    if stretch.full != stretch.lo:
+        full = ends.named("full", ends.largest([lo, ends.smallest([stretch.full, hi])]))
+    edge = ends.named("edge", ends.largest([full, ends.smallest([stretch.edge, hi])]))
+    return [Piece(lo, full, True), Piece(full, edge, False), Piece(edge, hi, True)]
+
+
+# ---- several alternatives -------------------------------------------------------------------
+
+
+def _apart(ends: Ends, stretches: list[Stretch]) -> list[Stretch]:
+    """The stretches made disjoint: those from the start first, those to the end last, the others between as one.
+
+    A stretch that gives way to the next one ends on a tile boundary, so that no tile is visited twice.
+    """
+    if len(stretches) < 2:
+        return stretches
+    if any(item.starts and item.ends for item in stretches):
+        return [_hull(ends, stretches)]
+    first = [item for item in stretches if item.starts]
+    last = [item for item in stretches if item.ends and not item.starts]
+    middle = [item for item in stretches if item not in first and item not in last]
+    groups = [_hull(ends, group) for group in (first, middle, last) if group]
+    found: list[Stretch] = []
+    for place, item in enumerate(groups):
+        lo = item.lo
+        if found and not item.ends:
+            lo = ends.named("lo", ends.largest([lo, found[-1].hi]))
+        hi = item.hi
+        if place + 1 < len(groups):
+            hi = ends.smallest([ends.up(hi), ends.end])
+            if groups[place + 1].ends:
+                hi = ends.smallest([hi, groups[place + 1].lo])
+        found.append(_clipped(ends, item, lo, ends.named("hi", hi)))
+    if len(found) > 1 and found[-1].ends and found[0].starts and len(groups) == 2:
+        return found
+    return found
+
+
+def _clipped(ends: Ends, item: Stretch, lo: k.Value, hi: k.Value) -> Stretch:
+    full, edge = item.full, item.edge
+    if full is not None and lo != item.lo:
+        full = ends.largest([full, lo])
+    return Stretch(lo, hi, full, edge, item.starts, item.ends)
+
+
+def _hull(ends: Ends, group: list[Stretch]) -> Stretch:
+    """The smallest stretch around several; what is whole in one is whole, where they begin or end alike."""
+    if len(group) == 1:
+        return group[0]
+    lo = ends.smallest([item.lo for item in group])
+    hi = ends.largest([item.hi for item in group])
+    starts, last = all(item.starts for item in group), all(item.ends for item in group)
+    full: k.Value | None = None
+    edge: k.Value | None = None
+    known = [item for item in group if item.full is not None and item.edge is not None]
+    if known and (starts or last):
+        full, edge = known[0].full, known[0].edge
+    return Stretch(lo, hi, full, edge, starts, last)

@@ -1,9 +1,10 @@
-"""Where a kernel under construction stands: its scopes, the names bound so far, and their types."""
+"""Where a kernel under construction stands: its open blocks, the names bound so far, and their types."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 from attnc.ir import kernel as k
 from attnc.ir.kernel import DType, TileType
@@ -12,95 +13,128 @@ from attnc.ir.walk import walk
 from attnc.source import NOWHERE, Span
 
 
-class NeedsStepError(Exception):
-    """A value would carry three axes: its segment is walked point by point instead of in tiles."""
-
-
 @dataclass
 class Block:
-    """A list of statements and what is bound in it; `index` is the loop's, if it is one."""
+    """A list of statements and what is bound in it; `index` is the loop's, if it is one, in tiles or by points."""
 
+    index: str | None = None
+    tiled: bool = True
     body: list[k.Statement] = field(default_factory=list)
     known: dict[object, str] = field(default_factory=dict)
-    indices: frozenset[str] = frozenset()
 
 
 @dataclass
 class Scope:
-    """Nested blocks, outermost first; a value is bound in the outermost block whose indices it needs."""
+    """Nested blocks, outermost first; a value is bound in the outermost block whose indices it needs.
+
+    `order` is the canonical order of axes; `whole` are the indices that are tile axes outside any loop.
+    """
 
     compute: DType
-    tiled: Callable[[str], bool]
     order: tuple[str, ...]
+    whole: frozenset[str]
     types: dict[str, TileType] = field(default_factory=dict)
     blocks: list[Block] = field(default_factory=lambda: [Block()])
-    taken: set[str] = field(default_factory=set)
     depths: dict[str, int] = field(default_factory=dict)
-    states: set[str] = field(default_factory=set)
+    open: set[str] = field(default_factory=set)
+    running: set[str] = field(default_factory=set)  # states that loops change
+    loads: set[str] = field(default_factory=set)
+    meaning: dict[str, k.Value] = field(default_factory=dict)
+
+    def tiled(self, index: str) -> bool:
+        """Whether an index is a tile axis here: not where a loop walks it point by point."""
+        for block in reversed(self.blocks):
+            if block.index == index:
+                return block.tiled
+        return index in self.whole
 
     def type(self, value: k.Value) -> TileType:
         """The type of a value, its axes in canonical order."""
         found = tile_type(value, self.types, self.tiled, self.compute)
         return TileType(tuple(sorted(found.axes, key=self.order.index)), found.dtype)
 
+    def axes(self, value: k.Value) -> tuple[str, ...]:
+        """The axes of a value in canonical order."""
+        return self.type(value).axes
+
+    def level(self, index: str) -> int:
+        """The block that binds an index, 0 where no loop does."""
+        return max((place for place, block in enumerate(self.blocks) if block.index == index), default=0)
+
     def depth(self, value: k.Value) -> int:
         """The innermost block that a value depends on."""
         deepest = 0
         for node in walk(value):
             if isinstance(node, k.Use):
-                here = len(self.blocks) - 1 if node.name in self.states else self.depths[node.name]
-                deepest = max(deepest, here)
-            elif isinstance(node, k.Coord | k.Inside):
-                for level, block in enumerate(self.blocks):
-                    if node.index in block.indices:
-                        deepest = max(deepest, level)
+                deepest = max(deepest, self.depths[node.name])
+            elif isinstance(node, k.Coord | k.Inside | k.First):
+                deepest = max(deepest, self.level(node.index))
         return deepest
 
+    @contextmanager
+    def block(self, index: str | None = None, *, tiled: bool = True, level: int | None = None) -> Iterator[Block]:
+        """A block below the innermost one, or below block `level`; its names are free again afterwards."""
+        level = len(self.blocks) - 1 if level is None else level
+        aside = self.blocks[level + 1 :]
+        block = Block(index, tiled)
+        self.blocks[level + 1 :] = [block]
+        here = {name: self.depths[name] for name in self.running}
+        self.depths.update(dict.fromkeys(self.running, level + 1))
+        yield block
+        self.depths.update(here)
+        self.blocks[level + 1 :] = aside
+        self.open -= {node.name for node in block.body if isinstance(node, k.Let | k.Load | k.State)}
+
     def fresh(self, name: str, kind: TileType) -> str:
-        """A name that is not bound in any open block; a closed block's name only for a value of the same type."""
+        """A name not bound in an open block; a closed block's name only for a value of the same type."""
         choice, number = name, 1
-        while choice in self.taken or self.types.get(choice, kind) != kind:
+        while choice in self.open or self.types.get(choice, kind) != kind:
             number += 1
             choice = f"{name}{number}"
-        self.taken.add(choice)
+        self.open.add(choice)
+        self.types[choice] = kind
         return choice
 
-    def let(self, name: str, value: k.Value, span: Span = NOWHERE, why: str = "") -> k.Use:
-        """The value bound to a name where it belongs; equal values share one binding."""
-        if isinstance(value, k.Use):
+    def let(self, name: str, value: k.Value, span: Span = NOWHERE, why: str = "") -> k.Value:
+        """The value bound to a name where it belongs; equal values share one binding. Plain ones stay as they are."""
+        if isinstance(value, k.Use | k.Const | k.Size | k.First | k.Last):
             return value
         level = self.depth(value)
-        for block in self.blocks[: level + 1]:
-            if value in block.known:
-                return k.Use(block.known[value])
-        if len(self.type(value).axes) > 2:
-            raise NeedsStepError
-        bound = self.fresh(name, self.type(value))
-        self.types[bound] = self.type(value)
-        self.depths[bound] = level
-        self.blocks[level].known[value] = bound
+        found = self.recall(value, level)
+        if found is not None:
+            return k.Use(found)
+        bound = self._bind(name, self.type(value), level, value)
+        self.meaning[bound] = value
         self.blocks[level].body.append(k.Let(bound, value, why, span=span))
         return k.Use(bound)
 
-    def load(self, name: str, load: k.Load, kind: TileType, level: int) -> k.Use:
+    def load(self, name: str, load: k.Load, dtype: DType) -> k.Use:
         """A read bound where its subscripts belong; equal reads share one."""
+        needed = (*load.subs, *load.when)
+        level = max((self.depth(value) for value in needed), default=0)
         key = (load.tensor, load.subs, load.when)
-        for block in self.blocks[: level + 1]:
-            if key in block.known:
-                return k.Use(block.known[key])
-        if len(kind.axes) > 2:
-            raise NeedsStepError
-        bound = self.fresh(name, kind)
-        self.types[bound] = kind
-        self.depths[bound] = level
-        self.blocks[level].known[key] = bound
-        self.blocks[level].body.append(k.Load(bound, load.tensor, load.subs, load.when, load.why, span=load.span))
+        found = self.recall(key, level)
+        if found is not None:
+            return k.Use(found)
+        axes = {axis for sub in load.subs for axis in self.axes(sub)}
+        bound = self._bind(name, TileType(tuple(sorted(axes, key=self.order.index)), dtype), level, key)
+        self.loads.add(bound)
+        self.blocks[level].body.append(replace(load, name=bound))
         return k.Use(bound)
 
-    def state(self, name: str, kind: TileType, init: k.Value, span: Span = NOWHERE) -> str:
-        """A state of the outermost block."""
+    def state(self, name: str, kind: TileType, init: k.Value, level: int, why: str = "") -> str:
+        """A state declared in block `level`."""
         bound = self.fresh(name, kind)
-        self.types[bound] = kind
-        self.depths[bound] = len(self.blocks) - 1
-        self.states.add(bound)
+        self.depths[bound] = level
+        self.blocks[level].body.append(k.State(bound, init, why))
+        return bound
+
+    def recall(self, key: object, level: int) -> str | None:
+        """The name that block `level` or one around it has bound to this key."""
+        return next((block.known[key] for block in self.blocks[: level + 1] if key in block.known), None)
+
+    def _bind(self, name: str, kind: TileType, level: int, key: object) -> str:
+        bound = self.fresh(name, kind)
+        self.depths[bound] = level
+        self.blocks[level].known[key] = bound
         return bound

@@ -1,42 +1,56 @@
-"""Explicit expressions as kernel values: loads, maps, contractions, with everything bound where it belongs."""
+"""Explicit expressions as kernel values: maps and reads, with everything bound where it belongs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from attnc.ir import kernel as k
-from attnc.ir.cascade import Cascade, Choose, Const, Coord, Expr, Map, Read, Reduce, Size, Type, Var
+from attnc.ir.cascade import Choose, Const, Coord, Expr, Map, Read, Reduce, Uniform, Var
 from attnc.ir.indices import free_indices
-from attnc.ir.kernel import DType, TileType
-from attnc.ir.types import type_of
+from attnc.ir.kernel import DType
+from attnc.ir.operators import COMPARISONS, OPERATORS
+from attnc.ir.sizes import SCALAR
+from attnc.ir.tile_types import REALS
 from attnc.ir.walk import walk
-from attnc.passes.lower.scope import NeedsStepError, Scope
+from attnc.passes.expand.facts import decided
+from attnc.passes.lower.frame import Frame, whole
+from attnc.passes.lower.scope import Scope
+from attnc.passes.simplify import TRUE
+from attnc.passes.sums import linear_terms
 
-TRIVIAL = (k.Const, k.Size, k.Use, k.Coord, k.First, k.Last, k.Inside)
+PLAIN = (k.Const, k.Size, k.Use, k.Coord, k.First, k.Last, k.Inside)
+INFINITY = math.inf
+SMALL = 64  # an int32 position times a factor up to this stays in range
 
 
 @dataclass
 class Values:
-    """The lowering of expressions within one kernel."""
+    """The lowering of expressions within one kernel.
 
-    cascade: Cascade
+    `bound` says what a Var stands for, `rows` what stands for an index (the first or last row of a tile),
+    `masks` are conditions on the stream alone: every load along the stream is masked by them. `nonzero`
+    are the Vars known not to be 0 where an expression is evaluated.
+    """
+
+    frame: Frame
     scope: Scope
-    dtypes: Mapping[str, DType]
-    extents: Mapping[str, int]
-    types: Mapping[str, Type]
-    bound: dict[str, k.Value] = field(default_factory=dict)  # what a Var stands for
-    rows: dict[str, k.Value] = field(default_factory=dict)  # what a Coord stands for, where not itself
-    inside: tuple[k.Value, ...] = ()  # conditions on the stream alone: they mask its loads
-    stream: str | None = None
+    reduction: Callable[[Values, Reduce], k.Value]
+    bound: dict[str, k.Value] = field(default_factory=dict)
+    rows: dict[str, k.Value] = field(default_factory=dict)
+    masks: tuple[k.Value, ...] = ()
+    nonzero: frozenset[str] = frozenset()
 
     def of(self, expr: Expr) -> k.Value:
         """The value of an expression."""
+        size = self.frame.size(expr)
+        if size is not None:
+            return size
         match expr:
             case Const(value):
                 return self.constant(value)
-            case Size(index):
-                return self.size(index)
             case Coord(index):
                 return self.rows.get(index, k.Coord(index, span=expr.span))
             case Var(name):
@@ -44,216 +58,273 @@ class Values:
             case Read():
                 return self._read(expr)
             case Choose(test, then, other):
-                return self._map("select", [self.of(test), *self._alike(then, other)], expr)
+                return self._choose(test, then, other, expr)
             case Map(op, args):
-                return self._map(op, self._arguments(op, args), expr)
+                return self._map(op, args, expr)
             case Reduce():
-                return self._reduce(expr)
+                return self.reduction(self, expr)
+            case Uniform(coords, seed):
+                return self._uniform(coords, seed, expr)
             case _:
                 raise AssertionError(f"no kernel value for {type(expr).__name__}")
 
-    def constant(self, value: bool | int | float) -> k.Value:
+    def constant(self, value: bool | int | float) -> k.Const:
         """A literal in the type of its kind."""
-        kind: DType = "bool" if isinstance(value, bool) else "int64" if isinstance(value, int) else self.scope.compute
-        return k.Const(value, kind)
+        if isinstance(value, bool):
+            return k.Const(value, "bool")
+        return whole(value) if isinstance(value, int) else k.Const(value, self.frame.compute)
 
-    def size(self, index: str) -> k.Value:
-        """An extent: a number where it is compiled in, else a run-time scalar."""
-        return k.Const(self.extents[index], "int64") if index in self.extents else k.Size(index)
+    # ---- types -----------------------------------------------------------------------------
 
-    def kind(self, expr: Expr) -> Type:
-        """The language's type of an expression."""
-        return type_of(expr, self.types.__getitem__)
+    def dtype(self, value: k.Value) -> DType:
+        """The element type of a value."""
+        return self.scope.type(value).dtype
 
-    def _alike(self, *args: Expr) -> list[k.Value]:
-        """The operands in one type: real if one is."""
-        values = [self.of(arg) for arg in args]
-        if any(self.kind(arg) == "real" for arg in args):
-            return [self.real(value) for value in values]
-        if all(self.kind(arg) == "bool" for arg in args):
-            return values
-        return [self.whole(value) for value in values]
+    def is_real(self, value: k.Value) -> bool:
+        """Whether a value's elements are real."""
+        return self.dtype(value) in REALS
 
     def real(self, value: k.Value) -> k.Value:
         """The value in the type of arithmetic."""
-        dtype = self.scope.type(value).dtype
-        if dtype == self.scope.compute:
-            return value
-        if isinstance(value, k.Const):
-            return k.Const(float(value.value), self.scope.compute)
-        return k.Map(f"cast:{self.scope.compute}", (value,), span=value.span)
+        return self.cast(value, self.frame.compute)
 
     def whole(self, value: k.Value) -> k.Value:
         """A boolean as an integer."""
-        if self.scope.type(value).dtype != "bool":
+        return self.cast(value, "int32") if self.dtype(value) == "bool" else value
+
+    def cast(self, value: k.Value, dtype: DType) -> k.Value:
+        """The value with elements of another type."""
+        if self.dtype(value) == dtype:
             return value
-        return k.Map("cast:int64", (value,), span=value.span)
+        if isinstance(value, k.Const):
+            kind = {"bool": bool, "int32": int, "int64": int}.get(dtype, float)
+            return k.Const(kind(value.value), dtype)
+        return k.Map(f"cast:{dtype}", (value,), span=value.span)
 
-    def _arguments(self, op: str, args: tuple[Expr, ...]) -> list[k.Value]:
-        if op in ("and", "or", "not"):
-            return [self.of(arg) for arg in args]
-        if op in ("eq", "ne") and all(self.kind(arg) == "bool" for arg in args):
-            return [self.whole(self.of(arg)) for arg in args]
-        kinds = {self.kind(arg) for arg in args}
-        from attnc.ir.operators import COMPARISONS, OPERATORS
+    def real_of(self, expr: Expr) -> k.Value:
+        """An expression in the type of arithmetic; differences of positions are converted part by part, exactly."""
+        value = self.of(expr)
+        if not self.is_real(value) and len(self.scope.axes(value)) > 1:
+            return self._converted(expr) or self.real(value)
+        return self.real(value)
 
-        if op == "int":
-            return [self.of(arg) for arg in args]
-        real = (
-            "real" in kinds
-            or (OPERATORS[op].result == "real" and op not in COMPARISONS)
-            or op in ("floor", "ceil", "round")
-        )
-        return [self.real(self.of(arg)) if real else self.whole(self.of(arg)) for arg in args]
+    def _converted(self, expr: Expr) -> k.Value | None:
+        """A sum of positions along several axes: each axis counted from its tile's start, the starts as one scalar.
 
-    def _map(self, op: str, args: list[k.Value], expr: Expr) -> k.Value:
-        if op in ("real", "stop"):
-            return args[0]
-        if op == "int":
-            return self.whole(args[0])
-        if op == "shift":  # the gauge has dealt with infinities
-            op = "sub"
-        result = k.Map(op, tuple(args), span=expr.span)
-        shape = self.scope.type(result).axes
-        if len(shape) > 2:
-            raise NeedsStepError
-        level = self.scope.depth(result)
-        bound = tuple(self._settled(arg, shape, level) for arg in args)
-        return k.Map(op, bound, span=expr.span)
+        Before   real(m - n)
+        After    (real(m - m_first) + real(m_first - n_first)) - real(n - n_first)
+        Holds    exactly below 2^24, and to one rounding beyond; no conversion is left for each pair.
+        """
+        terms = linear_terms(expr)
+        tiled = [term for term in terms if isinstance(term, Coord) and self.scope.tiled(term.index)]
+        others = {term: factor for term, factor in terms.items() if term not in tiled}
+        if len(tiled) < 2 or any(self.scope.axes(self.of(term)) for term in others):
+            return None
+        tiled.sort(key=lambda term: self.scope.order.index(term.index) if isinstance(term, Coord) else 0)
+        first: dict[Expr, k.Value] = {term: k.First(term.index) for term in tiled if isinstance(term, Coord)}
+        start: k.Value = whole(0)
+        for term, factor in sorted(terms.items(), key=lambda item: -item[1]):
+            place = self.make("mul", first.get(term) or self.of(term), whole(abs(factor)))
+            start = self.make("add", start, place) if factor > 0 else self.make("sub", start, place)
+        total = self.real(start)
+        for term in tiled:
+            assert isinstance(term, Coord)
+            part = self.scope.let("at", self.real(k.Map("sub", (k.Coord(term.index), k.First(term.index)))))
+            factor = terms[term]
+            scaled = part if abs(factor) == 1 else self.scope.let("at", self.make("mul", part, self._factor(factor)))
+            total = self.scope.let("base", total)
+            total = self.make("add" if factor > 0 else "sub", total, scaled)
+        return total
 
-    def _settled(self, arg: k.Value, shape: tuple[str, ...], level: int) -> k.Value:
+    def _factor(self, factor: int) -> k.Const:
+        return k.Const(float(abs(factor)), self.frame.compute)
+
+    # ---- maps ------------------------------------------------------------------------------
+
+    def make(self, op: str, *args: k.Value) -> k.Value:
+        """An operation on values of fitting types; constants are folded, units of + and * dropped."""
+        result = k.Map(op, args)
+        if all(isinstance(arg, k.Const) for arg in args) and op in SCALAR:
+            return self._folded(result)
+        if op in ("mul", "add") and len(args) == 2:
+            unit = 1 if op == "mul" else 0
+            for one, other in (args, args[::-1]):
+                if isinstance(one, k.Const) and one.value == unit and self.dtype(result) == self.dtype(other):
+                    return other
+        return result
+
+    def _folded(self, result: k.Map) -> k.Value:
+        numbers = [arg.value for arg in result.args if isinstance(arg, k.Const)]
+        try:
+            value = SCALAR[result.op](*numbers)
+        except (ValueError, OverflowError, ZeroDivisionError):
+            return result
+        dtype = self.dtype(result)
+        return k.Const(float(value) if dtype in REALS else value, dtype)
+
+    def settled(self, arg: k.Value, axes: tuple[str, ...], level: int) -> k.Value:
         """An argument that varies less than its map is bound by itself, so that it is computed once."""
-        if isinstance(arg, TRIVIAL):
+        if isinstance(arg, PLAIN):
             return arg
-        less = self.scope.depth(arg) < level or len(self.scope.type(arg).axes) < len(shape)
-        simple = isinstance(arg, k.Map) and arg.op.startswith("cast:") and isinstance(arg.args[0], TRIVIAL)
-        return self.scope.let("t", arg, arg.span) if less and not simple else arg
+        less = self.scope.depth(arg) < level or len(self.scope.axes(arg)) < len(axes)
+        return self.scope.let(_name_of(arg), arg, arg.span) if less else arg
+
+    def built(self, op: str, args: tuple[k.Value, ...], expr: Expr) -> k.Value:
+        """An operation with every argument settled."""
+        result = k.Map(op, args)
+        axes, level = self.scope.axes(result), self.scope.depth(result)
+        value = self.make(op, *(self.settled(arg, axes, level) for arg in args))
+        return k.Map(value.op, value.args, span=expr.span) if isinstance(value, k.Map) else value
+
+    def _choose(self, test: Expr, then: Expr, other: Expr, expr: Expr) -> k.Value:
+        condition = self.of(test)
+        held = _zero_test(test)
+        first = self.of(then)
+        with self.knowing(held):
+            second = self.of(other)
+        first, second = self.alike(first, second)
+        return self.built("select", (condition, first, second), expr)
+
+    @contextmanager
+    def knowing(self, names: frozenset[str]) -> Iterator[None]:
+        """Inside, these Vars are known not to be 0."""
+        before = self.nonzero
+        self.nonzero |= names
+        yield
+        self.nonzero = before
+
+    def alike(self, *values: k.Value) -> tuple[k.Value, ...]:
+        """The values in one type: real if one is, boolean if all are."""
+        if any(self.is_real(value) for value in values):
+            return tuple(self.real(value) for value in values)
+        if all(self.dtype(value) == "bool" for value in values):
+            return values
+        return tuple(self.whole(value) for value in values)
+
+    def _map(self, op: str, args: tuple[Expr, ...], expr: Expr) -> k.Value:
+        match op:
+            case "stop":
+                return self.of(args[0])
+            case "real":
+                return self.real_of(args[0])
+            case "int":
+                return self.whole(self.of(args[0]))
+            case "and" | "or" | "not":
+                return self.built(op, tuple(self.of(arg) for arg in args), expr)
+            case "shift":
+                return self._shift(args, expr)
+            case "div":
+                return self.divided(self.real_of(args[0]), self.real_of(args[1]), args[1], expr)
+            case "exp2":
+                return self.scope.let("p", self.built(op, self._arguments(op, args), expr), expr.span)
+            case _:
+                return self.built(op, self._arguments(op, args), expr)
+
+    def _arguments(self, op: str, args: tuple[Expr, ...]) -> tuple[k.Value, ...]:
+        values = [self.of(arg) for arg in args]
+        by_result = op not in COMPARISONS and OPERATORS[op].result == "real"
+        if by_result or op in ("floor", "ceil", "round") or any(self.is_real(value) for value in values):
+            return tuple(self.real_of(arg) for arg in args)
+        found = tuple(self.whole(value) for value in values)
+        return self._wide(found) if op in ("mul", "pow") else found
+
+    def _wide(self, args: tuple[k.Value, ...]) -> tuple[k.Value, ...]:
+        """Factors of an integer product that could pass 2^31, in 64 bits."""
+        if all(isinstance(arg, k.Const) for arg in args) or any(
+            isinstance(arg, k.Const) and abs(arg.value) <= SMALL for arg in args
+        ):
+            return args
+        return tuple(self.cast(arg, "int64") for arg in args)
+
+    def _shift(self, args: tuple[Expr, ...], expr: Expr) -> k.Value:
+        """x - r, and -inf where x is -inf."""
+        x, r = (self.real_of(arg) for arg in args)
+        x = self.scope.let("x", x)
+        low = self.constant(-INFINITY)
+        difference = self.built("sub", (x, r), expr)
+        return self.built("select", (k.Map("eq", (x, low)), low, difference), expr)
+
+    def divided(self, a: k.Value, b: k.Value, divisor: Expr, expr: Expr) -> k.Value:
+        """a / b, 0 where both are 0."""
+        if isinstance(b, k.Const) and b.value not in (0, INFINITY, -INFINITY):
+            return self.built("mul", (a, k.Const(1.0 / b.value, self.frame.compute)), expr)
+        if self._never_zero(divisor):
+            return self.built("div", (a, b), expr)
+        a, b = self.scope.let("above", a), self.scope.let("below", b)
+        zero = self.constant(0.0)
+        both = k.Map("and", (k.Map("eq", (a, zero)), k.Map("eq", (b, zero))))
+        return self.built("select", (both, zero, k.Map("div", (a, b))), expr)
+
+    def _never_zero(self, divisor: Expr) -> bool:
+        match divisor:
+            case Var(name):
+                return name in self.nonzero
+            case Const(value):
+                return value != 0
+            case Map("mul" | "sqrt" | "abs" | "real" | "neg", args):
+                return all(self._never_zero(arg) for arg in args)
+            case _:
+                return False
+
+    def _uniform(self, coords: tuple[Expr, ...], seed: Expr, expr: Expr) -> k.Value:
+        """A number in [0, 1): `uniform` of the seed and four coordinates."""
+        found = [self.cast(self.of(item), "int64") for item in (seed, *coords)]
+        found += [k.Const(0, "int64")] * (5 - len(found))
+        return k.Map("uniform", tuple(found), span=expr.span)
 
     # ---- reads -----------------------------------------------------------------------------
 
     def _read(self, expr: Read) -> k.Value:
         subs = tuple(self._subscript(sub) for sub in expr.subs)
-        axes = tuple(dict.fromkeys(axis for sub in subs for axis in self.scope.type(sub).axes))
-        axes = tuple(sorted(axes, key=self.scope.order.index))
-        level = max((self.scope.depth(sub) for sub in subs), default=0)
-        along = self.stream is not None and self.stream in free_indices(expr)
-        when = self.inside if along else ()
-        level = max([level, *(self.scope.depth(test) for test in when)])
+        along = any(self.scope.level(index) for index in free_indices(expr) if index in self.frame.streams)
+        when = (*(self.masks if along else ()), *self._in_range(expr, subs))
         load = k.Load("", expr.tensor, subs, when, span=expr.span)
-        return self.scope.load(expr.tensor, load, TileType(axes, self.dtypes[expr.tensor]), level)
+        return self.scope.load(f"{expr.tensor}", load, self.frame.dtypes[expr.tensor])
 
     def _subscript(self, sub: Expr) -> k.Value:
         value = self.of(sub)
         gathered = any(isinstance(node, Read) for node in walk(sub))
         return self.scope.let("at", value, sub.span) if gathered else value
 
-    # ---- reductions ------------------------------------------------------------------------
+    def _in_range(self, read: Read, subs: tuple[k.Value, ...]) -> Iterator[k.Value]:
+        """The tests that keep an address inside its tensor where the ranges of indices alone do not."""
+        bounds = self.frame.bounds(read.tensor)
+        for place, (expr, sub) in enumerate(zip(read.subs, subs, strict=True)):
+            free = free_indices(expr)
+            if isinstance(expr, Coord) and expr.index not in self.rows and self._spans(expr.index, bounds[place]):
+                continue
+            if place not in read.tested and free.isdisjoint(self.frame.conditioned | self.rows.keys()):
+                continue
+            lo, hi = bounds[place]
+            ranges = self.frame.cascade.range
+            if decided(Map("le", (lo, expr)), ranges) != TRUE:
+                yield self.scope.let("valid", k.Map("le", (self.frame.plain_size(lo), sub)))
+            if decided(Map("lt", (expr, hi)), ranges) != TRUE:
+                yield self.scope.let("valid", k.Map("lt", (sub, self.frame.plain_size(hi))))
 
-    def _reduce(self, expr: Reduce) -> k.Value:
-        """A reduction over inner indices, one after the other."""
-        body = expr.body
-        if expr.op == "sum" and len(expr.over) > 1:
-            inner = Reduce("sum", expr.over[1:], body, expr.when, span=expr.span)
-            return self._reduce(Reduce("sum", expr.over[:1], inner, span=expr.span))
-        (index, *others) = expr.over
-        if others:
-            nested = Reduce(expr.op, tuple(others), body, expr.when, span=expr.span)
-            return self._reduce(Reduce(expr.op, (index,), nested, span=expr.span))
-        tests = [self.of(test) for test in expr.when]
-        if expr.op == "sum":
-            return self.scope.let("s", self.contract(body, index, tests), expr.span)
-        value = self.selected(
-            self.real(self.of(body)) if expr.op in ("max", "min", "prod") else self.of(body), tests, expr.op
-        )
-        return self.scope.let(expr.op, k.Reduce(expr.op, self.widened(value, index), index, span=expr.span), expr.span)
-
-    def selected(self, value: k.Value, tests: list[k.Value], op: str) -> k.Value:
-        """The value where the tests hold, the fold's identity elsewhere."""
-        if not tests:
-            return value
-        identity = {"sum": 0.0, "prod": 1.0, "max": float("-inf"), "min": float("inf"), "any": False, "all": True}[op]
-        test = tests[0] if len(tests) == 1 else k.Map("and", tuple(tests))
-        result = k.Map("select", (test, value, self.constant(identity)))
-        if len(self.scope.type(result).axes) > 2:
-            raise NeedsStepError
-        return result
-
-    def widened(self, value: k.Value, index: str) -> k.Value:
-        """The value as a tile along the index, also where it does not vary along it."""
-        if index in self.scope.type(value).axes or not self.scope.tiled(index):
-            return value
-        dtype = self.scope.type(value).dtype
-        if dtype == "bool":
-            return k.Map("and", (value, k.Map("ge", (k.Coord(index), k.Coord(index)))))
-        zero = k.Map("mul", (k.Coord(index), k.Const(0, "int64")))
-        return k.Map("add", (value, k.Map(f"cast:{dtype}", (zero,)) if dtype != "int64" else zero))
-
-    def contract(self, body: Expr, index: str, tests: list[k.Value]) -> k.Value:
-        """sum over one tile axis of a product: a matrix product where two sides share only that axis."""
-        factors = [self.of(factor) for factor in flat(body)]
-        if not self.scope.tiled(index):
-            return self.selected(self._product(factors) or self.constant(1.0), tests, "sum")
-        along = [factor for factor in factors if index in self.scope.type(factor).axes]
-        loose = [factor for factor in factors if index not in self.scope.type(factor).axes]
-        result = self._dot_or_row(self._sides(along, tests, index), index)
-        scale = self._product(loose)
-        return result if scale is None else k.Map("mul", (result, self._settled(scale, (), 99)))
-
-    def _sides(self, factors: list[k.Value], tests: list[k.Value], index: str) -> list[k.Value]:
-        """The factors joined by which other axis they carry; the tests select where they fit."""
-        groups: dict[tuple[str, ...], list[k.Value]] = {}
-        for factor in factors:
-            groups.setdefault(self._others(factor, index), []).append(factor)
-        tested = tuple(dict.fromkeys(axis for test in tests for axis in self._others(test, index)))
-        if tests:
-            groups.setdefault(tested, [])
-        plain = groups.pop((), []) if len(groups) > 1 else []
-        if len(groups) > 2 or any(len(others) > 1 for others in groups):
-            raise NeedsStepError
-        sides = []
-        for place, (others, items) in enumerate(groups.items()):
-            product = self._product(items + (plain if place == 0 else [])) or self.constant(1.0)
-            sides.append(self.selected(product, tests, "sum") if tests and others == tested else product)
-        return sides or [self.constant(1.0)]
-
-    def _others(self, value: k.Value, index: str) -> tuple[str, ...]:
-        return tuple(axis for axis in self.scope.type(value).axes if axis != index)
-
-    def _dot_or_row(self, sides: list[k.Value], index: str) -> k.Value:
-        if len(sides) == 1:
-            return k.Reduce("sum", self.widened(self.real(sides[0]), index), index)
-        a, b = sides
-        if not (self._others(a, index) and self._others(b, index)):
-            return k.Reduce("sum", k.Map("mul", (self.real(a), self.real(b))), index)
-        if self._rank(a, index) > self._rank(b, index):
-            a, b = b, a
-        return k.Dot(self.scope.let("left", a), self.scope.let("right", b), index)
-
-    def _rank(self, value: k.Value, index: str) -> int:
-        return self.scope.order.index(self._others(value, index)[0])
-
-    def _product(self, factors: list[k.Value]) -> k.Value | None:
-        if not factors:
-            return None
-        if len(factors) == 1:
-            return factors[0]
-        result = self.real(factors[0])
-        for factor in factors[1:]:
-            result = k.Map("mul", (result, self.real(factor)))
-            if len(self.scope.type(result).axes) > 2:
-                raise NeedsStepError
-        return result
+    def _spans(self, index: str, axis: tuple[Expr, Expr]) -> bool:
+        item = self.frame.cascade.range(index)
+        return (item.lo, item.hi) == axis
 
 
-def flat(body: Expr) -> list[Expr]:
-    """The factors of a product; a division becomes a factor 1 / d."""
-    match body:
-        case Map("mul", (a, b)):
-            return flat(a) + flat(b)
-        case Map("div", (a, b)):
-            above = [factor for factor in flat(a) if factor != Const(1.0)]
-            return [*above, Map("div", (Const(1.0), b), span=b.span)]
-        case Map("neg", (a,)):
-            return [Const(-1.0), *flat(a)]
+def _zero_test(test: Expr) -> frozenset[str]:
+    """The Vars that are not 0 where a test fails."""
+    match test:
+        case Map("eq", (Var(name), Const(value))) if value == 0:
+            return frozenset((name,))
+        case Map("or", args):
+            return frozenset().union(*(_zero_test(arg) for arg in args))
         case _:
-            return [body]
+            return frozenset()
+
+
+def _name_of(value: k.Value) -> str:
+    match value:
+        case k.Map(op) if op.startswith("cast:"):
+            return _name_of(value.args[0]) if not isinstance(value.args[0], k.Use) else value.args[0].name + "_r"
+        case k.Map("select"):
+            return "chosen"
+        case k.Coord(index):
+            return f"o_{index}"
+        case _:
+            return "part"

@@ -69,7 +69,8 @@ def _text(pieces: tuple[Piece, ...], extras: list[Piece], tail: bool, grouped: b
     body += weight.text.format(V=value).split("\n")
     names = ["O"]
     for number, piece in enumerate(extras, 1):
-        body.append(piece.text.replace("L[", f"L{number}[", 1))
+        text = re.sub(r"\bS\b", "S[b,h,m,n]", piece.text) if weight in SINKS else piece.text  # S has parts there
+        body.append(text.replace("L[", f"L{number}[", 1))
         names.append(f"L{number}")
     if tail:
         body.append(pieces[-1].text)

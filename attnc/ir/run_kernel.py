@@ -1,0 +1,345 @@
+"""A kernel run from the meaning of its nodes: slow, obvious, strict about what a backend may rely on.
+
+Tiles have all their lanes, also those outside an axis. What a backend would leave to chance is NaN here, an
+address outside a tensor is an assertion, and so is a lane outside an axis in a loop that is not `cut`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import product
+from typing import assert_never
+
+import torch
+
+from attnc.ir import kernel as k
+from attnc.ir.interpret.maps import ARITHMETIC, COMPARE, LOGIC, REAL, ROUNDING
+from attnc.ir.interpret.randomness import philox
+from attnc.ir.kernel import DType, Kernel
+from attnc.ir.sizes import evaluate
+
+TORCH: dict[DType, torch.dtype] = {
+    "bool": torch.bool,
+    "int32": torch.int64,
+    "int64": torch.int64,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "float32": torch.float32,
+    "float64": torch.float64,
+}
+
+
+@dataclass(frozen=True)
+class Tile:
+    """An array and the tile axis of each of its dimensions, in the kernel's order."""
+
+    array: torch.Tensor
+    axes: tuple[str, ...] = ()
+
+
+@dataclass
+class Program:
+    """One program of the launch under way: where it stands and what is bound."""
+
+    kernel: Kernel
+    tensors: Mapping[str, torch.Tensor]
+    sizes: Mapping[str, int]
+    compute: torch.dtype
+    order: tuple[str, ...] = ()
+    scalars: dict[str, int] = field(default_factory=dict)  # grid and step indices
+    first: dict[str, int] = field(default_factory=dict)
+    width: dict[str, int] = field(default_factory=dict)
+    end: dict[str, int] = field(default_factory=dict)
+    names: dict[str, Tile] = field(default_factory=dict)
+    whole: set[str] = field(default_factory=set)  # streams whose tiles lie inside their axis
+
+
+def run_kernel(
+    kernel: Kernel, tensors: Mapping[str, torch.Tensor], sizes: Mapping[str, int], dtype: torch.dtype | None = None
+) -> None:
+    """Every output in `tensors` holds what the kernel stores; `sizes` are the extents of input indices.
+
+    Arithmetic is in `dtype`, by default the kernel's own.
+    """
+    numbers = {name: int(evaluate(expr, sizes)) for name, expr in kernel.sizes}
+    compute = dtype or TORCH[kernel.compute]
+    start = Program(kernel, tensors, numbers, compute)
+    outer = (*kernel.grid, *((kernel.parallel,) if kernel.parallel else ()))
+    ranges = [range(_int(start, axis.lo), _int(start, axis.hi), axis.tile) for axis in outer]
+    for place in product(*ranges):
+        program = Program(kernel, tensors, numbers, compute)
+        _enter(program, dict(zip((axis.index for axis in outer), place, strict=True)))
+        for body in (kernel.setup, kernel.loops, kernel.finish):
+            _run(program, body)
+
+
+def _int(program: Program, value: k.Value) -> int:
+    return int(_value(program, value).array)
+
+
+def _enter(program: Program, place: dict[str, int]) -> None:
+    kernel = program.kernel
+    inner = kernel.axes
+    parallel = (kernel.parallel,) if kernel.parallel else ()
+    program.order = tuple(axis.index for axis in (*parallel, *inner))
+    for axis in kernel.grid:
+        program.scalars[axis.index] = place[axis.index]
+    for axis in (*parallel, *inner):
+        lo, hi = _int(program, axis.lo), _int(program, axis.hi)
+        program.end[axis.index] = hi
+        if axis in parallel or axis.extent is not None:
+            program.first[axis.index] = place.get(axis.index, lo)
+            program.width[axis.index] = axis.tile
+
+
+# ---- statements -----------------------------------------------------------------------------
+
+
+def _run(program: Program, body: tuple[k.Statement, ...]) -> None:
+    for statement in body:
+        match statement:
+            case k.Let(name, value):
+                program.names[name] = _typed(program, name, _value(program, value))
+            case k.Load():
+                program.names[statement.name] = _load(program, statement)
+            case k.State(name, init):
+                program.names[name] = _typed(program, name, _full(program, name, _value(program, init)))
+            case k.Fold(updates):
+                program.names.update([(item.state, _updated(program, item)) for item in updates])
+            case k.Set(name, value):
+                program.names[name] = _full(program, name, _value(program, value))
+            case k.Loop():
+                _loop(program, statement)
+            case k.Guarded(test, inside):
+                if bool(_value(program, test).array):
+                    _run(program, inside)
+            case k.Store():
+                _store(program, statement)
+            case _:
+                assert_never(statement)
+
+
+def _loop(program: Program, loop: k.Loop) -> None:
+    for position in range(_int(program, loop.lo), _int(program, loop.hi), loop.step):
+        with _at(program, loop, position):
+            _run(program, loop.body)
+
+
+@contextmanager
+def _at(program: Program, loop: k.Loop, position: int) -> Iterator[None]:
+    index = loop.index
+    before = (dict(program.first), dict(program.width), dict(program.scalars), set(program.whole))
+    if loop.step == 1:
+        program.scalars[index] = position
+        program.width.pop(index, None)
+    else:
+        program.first[index], program.width[index] = position, loop.step
+        if not loop.cut:
+            assert position + loop.step <= program.end[index], f"a whole tile of {index} leaves its axis"
+            program.whole.add(index)
+    yield
+    program.first, program.width, program.scalars, program.whole = before
+
+
+def _typed(program: Program, name: str, value: Tile) -> Tile:
+    """The value, whose type must be the one declared."""
+    kind = program.kernel.type_of(name)
+    assert set(value.axes) == set(kind.axes), f"{name} has axes {value.axes}, declared {kind.axes}"
+    wanted = TORCH[kind.dtype]
+    if wanted.is_floating_point and wanted.itemsize >= 4:
+        wanted = program.compute
+    assert value.array.dtype == wanted, f"{name} is {value.array.dtype}, declared {kind.dtype}"
+    return value
+
+
+def _full(program: Program, name: str, value: Tile) -> Tile:
+    """A state's value with all the axes that the state has."""
+    axes = program.kernel.type_of(name).axes
+    array = _over(program, value, axes)
+    return Tile(array.expand([program.width[axis] for axis in axes]), axes)
+
+
+def _updated(program: Program, update: k.Update) -> Tile:
+    kept = program.names[update.state]
+    if update.keep:
+        parts = [_map(program, "mul", [_value(program, coef), program.names[name]]) for coef, name in update.keep]
+        kept = parts[0]
+        for part in parts[1:]:
+            kept = _map(program, "add", [kept, part])
+    if update.lift is not None:
+        op = {"sum": "add", "prod": "mul", "any": "or", "all": "and"}.get(update.op, update.op)
+        kept = _map(program, op, [kept, _value(program, update.lift)])
+    return _typed(program, update.state, _full(program, update.state, kept))
+
+
+# ---- memory ---------------------------------------------------------------------------------
+
+
+def _load(program: Program, load: k.Load) -> Tile:
+    """The read elements: 0 where masked, NaN on rows outside the parallel axis."""
+    param = next(item for item in program.kernel.params if item.name == load.tensor)
+    kind = program.kernel.type_of(load.name)
+    subs = [_value(program, sub) for sub in load.subs]
+    parallel = program.kernel.parallel.index if program.kernel.parallel else None
+    reads = _true()
+    for test in (*(k.Inside(axis) for axis in kind.axes if axis != parallel), *load.when):
+        reads = _map(program, "and", [reads, _value(program, test)])
+    rows = _value(program, k.Inside(parallel)) if parallel in kind.axes and parallel is not None else _true()
+    shape = [program.width[axis] for axis in kind.axes]
+    extra = tuple(axis for axis in (*reads.axes,) if axis not in kind.axes)
+    assert not extra, f"the mask of {load.name} has axes {extra} that the read lacks"
+    alive = (_over(program, reads, kind.axes) & _over(program, rows, kind.axes)).expand(shape)
+    places = []
+    tensor = program.tensors[load.tensor]
+    assert TORCH[param.dtype] == tensor.dtype or tensor.dtype == torch.int32, f"{load.tensor} is {tensor.dtype}"
+    for axis, (sub, base) in enumerate(zip(subs, param.base, strict=True)):
+        at = _over(program, sub, kind.axes).expand(shape) - _int(program, base)
+        outside = alive & ((at < 0) | (at >= tensor.shape[axis]))
+        assert not bool(outside.any()), f"{load.name} reads outside axis {axis} of {load.tensor}"
+        places.append(torch.where(alive, at, 0))
+    found = tensor[tuple(places)] if alive.any() else torch.zeros(shape, dtype=tensor.dtype)
+    found = torch.where(alive, found, torch.zeros_like(found))
+    if found.dtype.is_floating_point:
+        found = torch.where(_over(program, rows, kind.axes), found, torch.full_like(found, torch.nan))
+    found = found.to(torch.int64) if found.dtype == torch.int32 else found
+    return Tile(found.to(_here(program, kind.dtype)), kind.axes)
+
+
+def _here(program: Program, dtype: DType) -> torch.dtype:
+    wanted = TORCH[dtype]
+    return program.compute if wanted.is_floating_point and wanted.itemsize >= 4 else wanted
+
+
+def _true() -> Tile:
+    return Tile(torch.tensor(True))
+
+
+def _store(program: Program, store: k.Store) -> None:
+    param = next(item for item in program.kernel.params if item.name == store.tensor)
+    subs = [_value(program, sub) for sub in store.subs]
+    value = _value(program, store.value)
+    axes = tuple(axis for axis in program.order if any(axis in sub.axes for sub in subs))
+    shape = [program.width[axis] for axis in axes]
+    alive = _true()
+    for axis in axes:
+        alive = _map(program, "and", [alive, _value(program, k.Inside(axis))])
+    kept = _over(program, alive, axes).expand(shape)
+    places = tuple(
+        (_over(program, sub, axes).expand(shape) - _int(program, base))[kept]
+        for sub, base in zip(subs, param.base, strict=True)
+    )
+    tensor = program.tensors[store.tensor]
+    tensor[places] = _over(program, value, axes).expand(shape)[kept].to(tensor.dtype)
+
+
+# ---- values ---------------------------------------------------------------------------------
+
+
+def _value(program: Program, value: k.Value) -> Tile:
+    match value:
+        case k.Const(number, dtype):
+            return Tile(torch.tensor(number, dtype=_here(program, dtype)))
+        case k.Size(name):
+            return Tile(torch.tensor(program.sizes[name]))
+        case k.Coord(index):
+            return _coordinate(program, index)
+        case k.First(index):
+            return Tile(torch.tensor(program.scalars.get(index, program.first.get(index))))
+        case k.Last(index):
+            return Tile(torch.tensor(min(program.first[index] + program.width[index], program.end[index]) - 1))
+        case k.Inside(index):
+            return _inside(program, index)
+        case k.Use(name):
+            return program.names[name]
+        case k.Map(op, args):
+            return _map(program, op, [_value(program, arg) for arg in args])
+        case k.Dot(a, b, over):
+            return _dot(program, _value(program, a), _value(program, b), over)
+        case k.Reduce(op, x, over):
+            return _reduce(_value(program, x), op, over)
+        case _:
+            assert_never(value)
+
+
+def _coordinate(program: Program, index: str) -> Tile:
+    if index in program.scalars:
+        return Tile(torch.tensor(program.scalars[index]))
+    return Tile(program.first[index] + torch.arange(program.width[index]), (index,))
+
+
+def _inside(program: Program, index: str) -> Tile:
+    if index in program.whole:
+        return _true()
+    place = _coordinate(program, index)
+    return Tile(place.array < program.end[index], place.axes) if place.axes else _true()
+
+
+def _over(program: Program, value: Tile, axes: tuple[str, ...]) -> torch.Tensor:
+    """The array with one dimension per axis, of length 1 where the value lacks it."""
+    shape = [program.width[axis] if axis in value.axes else 1 for axis in axes]
+    array = value.array
+    order = [value.axes.index(axis) for axis in axes if axis in value.axes]
+    return array.permute(order).reshape(shape)
+
+
+def _aligned(program: Program, values: list[Tile]) -> tuple[list[torch.Tensor], tuple[str, ...]]:
+    axes = tuple(axis for axis in program.order if any(axis in value.axes for value in values))
+    return [_over(program, value, axes) for value in values], axes
+
+
+def _map(program: Program, op: str, values: list[Tile]) -> Tile:
+    arrays, axes = _aligned(program, values)
+    shape = [program.width[axis] for axis in axes]
+    result = _applied(program, op, arrays)
+    return Tile(result.expand(shape), axes)
+
+
+def _applied(program: Program, op: str, arrays: list[torch.Tensor]) -> torch.Tensor:
+    if op.startswith("cast:"):
+        wanted = _here(program, op.removeprefix("cast:"))  # type: ignore[arg-type]
+        return arrays[0].to(wanted)
+    if op == "select":
+        test, then, other = arrays
+        return torch.where(test, then, other)
+    if op == "uniform":
+        whole = sum(arrays, torch.zeros((), dtype=torch.int64))
+        seed, *counter = [array.expand_as(whole) for array in arrays]
+        word = philox([item & 0xFFFFFFFF for item in counter], (seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF))
+        return (word >> 8).to(program.compute) * 2.0**-24
+    if op in ROUNDING:
+        return ROUNDING[op](arrays[0]).to(torch.int64)
+    if op == "div":
+        return arrays[0] / arrays[1]
+    table = COMPARE if op in COMPARE else LOGIC if op in LOGIC else ARITHMETIC if op in ARITHMETIC else REAL
+    kinds = {array.dtype for array in arrays}
+    assert len(kinds) == 1, f"{op} of {kinds}"
+    assert kinds == {torch.bool} or torch.bool not in kinds or op in LOGIC, f"{op} of booleans"
+    assert op not in REAL or kinds == {program.compute}, f"{op} of {kinds}"
+    return table[op](*arrays)
+
+
+def _dot(program: Program, a: Tile, b: Tile, over: str) -> Tile:
+    shared = set(a.axes) & set(b.axes)
+    assert shared == {over}, f"a product over {over} whose operands share {shared}"
+    (x, y), axes = _aligned(program, [Tile(item.array.to(program.compute), item.axes) for item in (a, b)])
+    place = axes.index(over)
+    return Tile((x * y).sum(place), tuple(axis for axis in axes if axis != over))
+
+
+_FOLDS: dict[str, Callable[[torch.Tensor, int], torch.Tensor]] = {
+    "sum": lambda x, axis: x.sum(axis),
+    "prod": lambda x, axis: x.prod(axis),
+    "max": lambda x, axis: x.amax(axis),
+    "min": lambda x, axis: x.amin(axis),
+    "any": lambda x, axis: x.any(axis),
+    "all": lambda x, axis: x.all(axis),
+}
+
+
+def _reduce(value: Tile, op: str, over: str) -> Tile:
+    assert over in value.axes, f"{op} over {over} of a value along {value.axes}"
+    place = value.axes.index(over)
+    result = _FOLDS[op](value.array, place)
+    return Tile(result, tuple(axis for axis in value.axes if axis != over))

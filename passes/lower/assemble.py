@@ -1,0 +1,178 @@
+"""The parts of a kernel put together: states, one fold per segment and tile class, stores, declarations."""
+
+from __future__ import annotations
+
+from attnc.ir import kernel as k
+from attnc.ir.cascade import Choose, Const, Expr, Map
+from attnc.ir.indices import free_indices
+from attnc.ir.kernel import Kernel
+from attnc.ir.stage import Finish, Gauge
+from attnc.ir.walk import walk
+from attnc.passes.lower.base2 import powers_of_two
+from attnc.passes.lower.contract import identity, reduced
+from attnc.passes.lower.dead import without_dead
+from attnc.passes.lower.fold import Folding
+from attnc.passes.lower.frame import Frame
+from attnc.passes.lower.loops import Piece, pieces
+from attnc.passes.lower.scope import Scope
+from attnc.passes.lower.values import Values
+from attnc.passes.masks import solve
+
+
+class Lowering:
+    """One kernel under construction; `points` are the segments walked point by point, `segment` the current one."""
+
+    def __init__(self, frame: Frame, points: frozenset[int]) -> None:
+        """Starts with empty scopes."""
+        self.frame, self.points = frame, points
+        parallel = () if frame.stream.parallel is None else (frame.stream.parallel,)
+        self.scope = Scope(frame.compute, frame.order, frozenset((*parallel, *frame.inner)))
+        self.values = Values(frame, self.scope, reduced)
+        self.monoid = frame.stream.monoid
+        self.folding = Folding(self.values, self.monoid)
+        self.segment = -1
+        self.loops: list[k.Statement] = []
+
+    def kernel(self) -> Kernel:
+        """The finished kernel."""
+        numbers = [n for n, segment in enumerate(self.monoid.segments) if segment.index is None]
+        self._states(numbers[0] if numbers else None)
+        for number in numbers[1:]:
+            self._point(number)
+        for number, segment in enumerate(self.monoid.segments):
+            if segment.index is not None:
+                self._segment(number)
+        return self._assembled(self._finish())
+
+    # ---- states ----------------------------------------------------------------------------
+
+    def _states(self, first: int | None) -> None:
+        """Every component of the state at its identity, or at the first virtual key, which opens the fold."""
+        starts = self._opened(first) if first is not None else {}
+        for item in self.monoid.parts:
+            kind = self.folding.state_type(item)
+            op = "max" if isinstance(item, Gauge) else item.op
+            init = starts.get(item.name, identity(op, kind.dtype))
+            name = self.scope.state(f"{item.name}", kind, init, 0)
+            self.folding.states[item.name] = name
+            self.scope.running.add(name)
+
+    def _opened(self, number: int) -> dict[str, k.Value]:
+        """The state after one virtual key: maxima are its scores, sums are its lifts about them."""
+        self.segment = number
+        folding, starts = self.folding, dict[str, k.Value]()
+        moved = {}
+        for gauge in self.monoid.gauges:
+            lift = next((lift for lift in gauge.lifts if lift.segment == number), None)
+            if lift is not None:
+                moved[gauge.name] = lift
+                starts[gauge.name] = folding.open(gauge, lift)
+        for item in self.monoid.accumulators:
+            lift = next((lift for lift in item.lifts if lift.segment == number), None)
+            if lift is not None:
+                starts[item.name] = self.scope.let("start", folding.lifted(item, lift, None, moved, cut=True))
+        self.values.masks = ()
+        return starts
+
+    # ---- folds -----------------------------------------------------------------------------
+
+    def _point(self, number: int) -> None:
+        """A further virtual key: a fold without the streaming axis."""
+        self.segment = number
+        with self.scope.block() as block:
+            self.folding.fold(number, None, cut=True)
+        self.loops += block.body
+
+    def _segment(self, number: int) -> None:
+        """The loops of one segment: cut tiles before, whole ones, cut tiles after."""
+        self.segment = number
+        segment = self.monoid.segments[number]
+        whens = {lift.when for lift in self.folding.lifts(number)}
+        if not whens:
+            return
+        step = 1 if number in self.points else self.frame.tiles.stream
+        shared = self.folding.shared(number)
+        same = all(set(when) == set(shared) for when in whens)
+        for piece in pieces(self.values, segment, shared, step, whole_tiles=same):
+            self._loop(number, piece, step, shared)
+
+    def _loop(self, number: int, piece: Piece, step: int, shared: tuple[Expr, ...]) -> None:
+        index = self.monoid.segments[number].index
+        assert index is not None
+        with self.scope.block(index, tiled=step > 1) as block:
+            test = self._worth(shared, index) if piece.cut else None
+            if test is None:
+                self.folding.fold(number, index, cut=piece.cut)
+            else:
+                with self.scope.block() as inner:
+                    self.folding.fold(number, index, cut=True)
+                block.body.append(k.Guarded(test, tuple(inner.body), "unseen"))
+        self.values.masks = ()
+        self.loops.append(k.Loop(index, piece.lo, piece.hi, step, piece.cut, tuple(block.body)))
+
+    def _worth(self, shared: tuple[Expr, ...], index: str) -> k.Value | None:
+        """Whether any row of a tile sees any of its positions, where only data can tell."""
+        if not any(branch.gaps for branch in solve(shared, index, self.frame.kind)):
+            return None
+        if any(free_indices(test) & set(self.frame.inner) for test in shared):
+            return None
+        self.values.masks = self.folding.edge(index)
+        seen = self.folding.seen(shared, index)
+        for axis in self.scope.axes(seen) if seen is not None else ():
+            assert seen is not None
+            seen = self.scope.let("any", k.Reduce("any", seen, axis))
+        return seen
+
+    # ---- the end ---------------------------------------------------------------------------
+
+    def _finish(self) -> tuple[k.Statement, ...]:
+        values, states = self.values, self.folding.states
+        with self.scope.block() as block:
+            for item in self.monoid.parts:
+                values.bound[item.name] = k.Use(states[item.name])
+            for finish in self.monoid.finishes:
+                block.body.append(self._store(finish))
+        return tuple(block.body)
+
+    def _store(self, finish: Finish) -> k.Store:
+        tensor = self.frame.cascade.tensor(finish.tensor)
+        assert tensor is not None
+        value: Expr = powers_of_two(finish.value)
+        if finish.when:
+            absent = Const({"real": 0.0, "int": -1, "bool": False}[tensor.type])
+            test = finish.when[0] if len(finish.when) == 1 else Map("and", finish.when)
+            value = Choose(test, value, absent, span=value.span)
+        subs = tuple(self.values.of(left) for left in finish.left)
+        stored = self.values.cast(self.values.of(value), self.frame.dtypes[finish.tensor])
+        return k.Store(finish.tensor, subs, stored, span=finish.span)
+
+    def _assembled(self, finish: tuple[k.Statement, ...]) -> Kernel:
+        frame = self.frame
+        setup, loops, finish = without_dead(tuple(self.scope.blocks[0].body), tuple(self.loops), finish)
+        body = (*setup, *loops, *finish)
+        written = dict.fromkeys(item.tensor for item in self.monoid.finishes)
+        used = dict.fromkeys(node.tensor for item in body for node in walk(item) if isinstance(node, k.Load))
+        params = tuple(frame.param(name, False) for name in used) + tuple(frame.param(name, True) for name in written)
+        stream = frame.stream
+        grid = tuple(frame.axis(index) for index in stream.grid)
+        parallel = None if stream.parallel is None else frame.axis(stream.parallel)
+        axes = tuple(frame.axis(index) for index in (*frame.streams, *frame.inner))
+        source = stream.span.source
+        spec = source.lines if source.text else ()
+        named = {node.name for item in body for node in walk(item) if isinstance(node, k.Let | k.Load | k.State)}
+        types = tuple((name, kind) for name, kind in self.scope.types.items() if name in named)
+        return Kernel(
+            name=f"attnc_{stream.name}",
+            grid=grid,
+            parallel=parallel,
+            axes=axes,
+            params=params,
+            sizes=tuple(frame.sizes.items()),
+            types=types,
+            setup=setup,
+            loops=loops,
+            finish=finish,
+            compute=frame.compute,
+            spec=spec,
+            plan=frame.tiles.lines,
+        )

@@ -1,0 +1,79 @@
+"""Triton kernels in the interpreter, and compiled for targets that are not here."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import attnc
+from attnc.contract import judge, references
+from attnc.ir.target import find_target
+from attnc.runtime.attention import Attention
+from attnc.runtime.bind import bind
+from attnc.runtime.build import built
+from attnc.runtime.draw import draw
+from attnc.runtime.execute import execute
+from tests.programs.generate import Program, program
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("[01]*.attn"))[:11]
+SHAPES = (
+    {"b": 1, "h": 2, "g": 2, "m": 40, "n": 64, "e": 40, "f": 24},
+    {"b": 1, "h": 2, "g": 1, "m": 1, "n": 32, "e": 8, "f": 17},
+    {"b": 1, "h": 2, "g": 2, "m": 50, "n": 16, "e": 16, "f": 16},
+)
+
+
+def interpreted(attention: Attention, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    analysed = attention.program()
+    target = find_target("sm_90")
+    bound = bind(analysed.stated, (), inputs)
+    outputs, _ = execute(analysed, bound, lambda *stage: built(analysed, target, *stage))
+    return outputs
+
+
+def failures(attention: Attention, shape: dict[str, int], dtype: torch.dtype, seed: int) -> list[str]:
+    cascade = attention.program().stated
+    sizes = {index: shape[index] for item in cascade.inputs for index in item.indices}
+    inputs = draw(cascade, sizes, {}, dtype, seed)
+    outputs = interpreted(attention, inputs)
+    judged = references(cascade, inputs, {name: value.dtype for name, value in outputs.items()})
+    verdicts = [judge(name, value, judged[name]) for name, value in outputs.items()]
+    return [f"{v.output}: {v.error} > {v.allowed}" for v in verdicts if not v.passed]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("spec", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_keep_the_contract(spec: Path, shape: dict[str, int]) -> None:
+    assert failures(attnc.load(spec, strict=True), shape, torch.float32, seed=5) == []
+
+
+def test_generated_python_parses_and_says_where_it_comes_from() -> None:
+    kernel = attnc.load(EXAMPLES[1]).kernels(target="sm_90", dtype="bf16", shape={"e": 64, "f": 64})["forward"]
+    ast.parse(kernel.source)
+    assert "# line 8: O[b,h,m,f] = A * V" in kernel.source
+
+
+@pytest.mark.parametrize("seed", [seed for seed in range(24) if seed % 5 != 4])
+def test_generated_programs_keep_the_contract(seed: int) -> None:
+    one: Program = program(seed)
+    assert failures(attnc.compile(one.text), one.shape, torch.float32, seed) == [], one.text
+
+
+@pytest.mark.parametrize("target", ["sm_90", "gfx942"])
+def test_kernels_compile_for_targets_that_are_not_here(target: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "attnc", "compile", str(EXAMPLES[1]), "--target", target, "--dtype", "bf16"]
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    done = subprocess.run(
+        [*command, "--shape", "e=64,f=64", "--json", "-o", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert '"registers":' in done.stdout
+    assert (tmp_path / "manifest.json").is_file()
