@@ -163,7 +163,7 @@ class Writer:
         count = f"(int)std::min<int64_t>({loop.step}, {hi} - {name}_first)" if loop.cut else str(loop.step)
         head = f"for (int64_t {name}_first = {lo}; {name}_first < {hi}; {name}_first += {loop.step}) {{"
         with printer.walking(name, loop.step):
-            body = [f"const int {name}_count = {count};", *self.statements(loop.body)]
+            body = [f"const int {name}_count = {count};", f"(void){name}_count;", *self.statements(loop.body)]
         return [head, *_indented(body), "}"]
 
 

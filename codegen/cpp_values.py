@@ -288,6 +288,8 @@ class Printer:
         identity = {"sum": "0", "prod": "1", "max": "-INF", "min": "INF", "any": "false", "all": "true"}[node.op]
         element, text = self._element(target), self._wrapped(node.x, 13)
         kind = ELEMENT[self.named[target].dtype]
+        if kind == "int64_t":
+            identity = {"max": "INT64_MIN", "min": "INT64_MAX"}.get(node.op, identity)
         step = {
             "sum": f"{element} += {text};",
             "prod": f"{element} *= {text};",
