@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -51,11 +52,11 @@ def render(kernel: Kernel) -> str:
     text = _template().render(
         header=header,
         helpers=[line for name in sorted(writer.printer.helpers) for line in HELPERS[name]],
-        plain=[repr(name) for name in writer.numbers()],
+        plain=[f'"{name}"' for name in writer.numbers(body)],
         name=kernel.name,
         params=[
             *(param.name for param in kernel.params),
-            *writer.numbers(),
+            *writer.numbers(body),
             *(["DOT: tl.constexpr"] if writer.printer.narrow else []),
         ],
         body=body,
@@ -77,15 +78,16 @@ class Writer:
         everything = (*self.kernel.setup, *self.kernel.loops, *self.kernel.finish)
         self.printer.computed = set(_lets(everything))
 
-    def numbers(self) -> list[str]:
-        """The integer arguments: extents and strides of every tensor, then sizes."""
+    def numbers(self, body: list[str]) -> list[str]:
+        """The integer arguments that the body mentions: extents and strides of tensors, then sizes."""
         names = [
             f"{param.name}_{kind}{axis}"
             for kind in "ns"
             for param in self.kernel.params
             for axis in range(len(param.base))
         ]
-        return [*names, *(f"{name}_size" for name, _ in self.kernel.sizes)]
+        used = set(re.findall(r"\w+", "\n".join(body)))
+        return [name for name in (*names, *(f"{name}_size" for name, _ in self.kernel.sizes)) if name in used]
 
     def setup(self) -> list[str]:
         """The program's own indices and the lanes of its tile axes."""
@@ -93,8 +95,9 @@ class Writer:
         lines.append("left = tl.program_id(1).to(tl.int64)")
         for axis in reversed(self.kernel.grid):
             lo, hi = printer.text(axis.lo), printer.text(axis.hi)
-            lines.append(f"i_{axis.index} = {lo} + left % ({hi} - {lo})")
-            lines.append(f"left = left // ({hi} - {lo})")
+            extent, start = (hi, "") if lo == "0" else (f"({hi} - {lo})", f"{lo} + ")
+            lines.append(f"i_{axis.index} = {start}left % {extent}")
+            lines.append(f"left = left // {extent}")
         parallel = self.kernel.parallel
         if parallel:
             name, lo, hi = parallel.index, printer.text(parallel.lo), printer.text(parallel.hi)
@@ -103,7 +106,9 @@ class Writer:
             lines.append(f"o_{name} = {name}_first + tl.arange(0, {parallel.tile})")
         for axis in self.kernel.axes:
             if axis.index in printer.inner:
-                lines.append(f"o_{axis.index} = {printer.text(axis.lo)} + tl.arange(0, {printer.width(axis.index)})")
+                start = printer.text(axis.lo)
+                lanes = f"tl.arange(0, {printer.width(axis.index)})"
+                lines.append(f"o_{axis.index} = {lanes}" if start == "0" else f"o_{axis.index} = {start} + {lanes}")
         return lines
 
     def statements(self, body: tuple[k.Statement, ...]) -> list[str]:

@@ -35,14 +35,17 @@ def launcher(source: str, kernel: Kernel) -> Callable[[Mapping[str, torch.Tensor
 
     def launch(tensors: Mapping[str, torch.Tensor], sizes: Mapping[str, int]) -> None:
         numbers = {name: int(evaluate(expr, sizes)) for name, expr in kernel.sizes}
-        ordered = [tensors[param.name] for param in kernel.params]
-        shapes = [extent for tensor in ordered for extent in tensor.shape]
-        strides = [stride for tensor in ordered for stride in tensor.stride()]
+        given: dict[str, Any] = {f"{name}_size": number for name, number in numbers.items()}
+        for param in kernel.params:
+            tensor = tensors[param.name]
+            given[param.name] = tensor
+            given |= {f"{param.name}_n{axis}": extent for axis, extent in enumerate(tensor.shape)}
+            given |= {f"{param.name}_s{axis}": stride for axis, stride in enumerate(tensor.stride())}
         grid = (_tiles(kernel.parallel, numbers), _points(kernel.grid, numbers))
         if 0 in grid:
             return
-        named = {"DOT": dot_type(kernel)} if "DOT: tl.constexpr" in source else {}
-        function[grid](*ordered, *shapes, *strides, *numbers.values(), **named)
+        given["DOT"] = dot_type(kernel)
+        function[grid](**{name: given[name] for name in function.arg_names})
 
     return launch
 
