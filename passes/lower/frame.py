@@ -156,4 +156,4 @@ def _slug(expr: Expr) -> str:
     for sign, word in _WORDS.items():
         text = text.replace(sign, word)
     text = re.sub(r"_+", "_", re.sub(r"\W+", "_", text)).strip("_")
-    return text if len(text) <= 40 and not text[0].isdigit() else f"size_{crc32(text.encode()):x}"
+    return f"size_{text}" if len(text) <= 40 else f"size_{crc32(text.encode()):x}"

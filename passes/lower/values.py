@@ -16,11 +16,15 @@ from attnc.ir.sizes import SCALAR
 from attnc.ir.tile_types import REALS
 from attnc.ir.walk import walk
 from attnc.passes.expand.facts import decided
-from attnc.passes.lower.frame import Frame, whole
+from attnc.passes.lower.frame import Frame, is_size, whole
 from attnc.passes.lower.scope import Scope
 from attnc.passes.simplify import TRUE
 from attnc.passes.sums import linear_terms
 
+FUNCTIONS = frozenset(  # worth computing once
+    ("exp", "exp2", "log", "log2", "log1p", "expm1", "tanh", "sigmoid")
+    + ("softplus", "silu", "gelu", "erf", "sin", "cos", "xlogx", "pow")
+)
 PLAIN = (k.Const, k.Size, k.Use, k.Coord, k.First, k.Last, k.Inside)
 INFINITY = math.inf
 SMALL = 64  # an int32 position times a factor up to this stays in range
@@ -215,10 +219,9 @@ class Values:
                 return self._shift(args, expr)
             case "div":
                 return self.divided(self.real_of(args[0]), self.real_of(args[1]), args[1], expr)
-            case "exp2":
-                return self.scope.let("p", self.built(op, self._arguments(op, args), expr), expr.span)
             case _:
-                return self.built(op, self._arguments(op, args), expr)
+                value = self.built(op, self._arguments(op, args), expr)
+                return self.scope.let(_FUNCTION_NAMES.get(op, op), value, expr.span) if op in FUNCTIONS else value
 
     def _arguments(self, op: str, args: tuple[Expr, ...]) -> tuple[k.Value, ...]:
         values = [self.of(arg) for arg in args]
@@ -261,6 +264,8 @@ class Values:
                 return name in self.nonzero
             case Const(value):
                 return value != 0
+            case _ if is_size(divisor) and self.frame.kind(divisor) != "real":
+                return decided(Map("lt", (Const(0), divisor)), self.frame.cascade.range) == TRUE
             case Map("mul" | "sqrt" | "abs" | "real" | "neg", args):
                 return all(self._never_zero(arg) for arg in args)
             case _:
@@ -284,7 +289,8 @@ class Values:
     def _subscript(self, sub: Expr) -> k.Value:
         value = self.of(sub)
         gathered = any(isinstance(node, Read) for node in walk(sub))
-        return self.scope.let("at", value, sub.span) if gathered else value
+        scalar = isinstance(value, k.Map) and not self.scope.axes(value)
+        return self.scope.let("at", value, sub.span) if gathered or scalar else value
 
     def _in_range(self, read: Read, subs: tuple[k.Value, ...]) -> Iterator[k.Value]:
         """The tests that keep an address inside its tensor where the ranges of indices alone do not."""
@@ -305,6 +311,9 @@ class Values:
     def _spans(self, index: str, axis: tuple[Expr, Expr]) -> bool:
         item = self.frame.cascade.range(index)
         return (item.lo, item.hi) == axis
+
+
+_FUNCTION_NAMES = {"exp2": "p", "pow": "power"}
 
 
 def _zero_test(test: Expr) -> frozenset[str]:
