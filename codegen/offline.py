@@ -74,7 +74,7 @@ def _function(source: str, name: str, file: Path) -> Any:
 def _signature(source: str, kernel: Kernel, function: Any) -> tuple[dict[str, str], dict[tuple[int, ...], Any]]:
     import triton.language as tl
 
-    pointers = {param.name: POINTERS[param.dtype] for param in kernel.params}
+    pointers = {f"p_{param.name}": POINTERS[param.dtype] for param in kernel.params}
     signature = {name: pointers.get(name, "i64") for name in function.arg_names}
     constants: dict[tuple[int, ...], Any] = {}
     if "DOT" in signature:

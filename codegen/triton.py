@@ -55,7 +55,7 @@ def render(kernel: Kernel) -> str:
         plain=[f'"{name}"' for name in writer.numbers(body)],
         name=kernel.name,
         params=[
-            *(param.name for param in kernel.params),
+            *(f"p_{param.name}" for param in kernel.params),
             *writer.numbers(body),
             *(["DOT: tl.constexpr"] if writer.printer.narrow else []),
         ],
@@ -179,7 +179,7 @@ class Writer:
         """The pointers of a read or write, and the tests that computed subscripts need."""
         printer = self.printer
         param = next(param for param in self.kernel.params if param.name == tensor)
-        text, tests = tensor, []
+        text, tests = f"p_{tensor}", []
         for place, (sub, base) in enumerate(zip(subs, param.base, strict=True)):
             position, start = printer.text(sub), printer.text(base)
             own = printer.type(sub).axes

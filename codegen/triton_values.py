@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 
 from attnc.ir import kernel as k
 from attnc.ir.kernel import Kernel, TileType
+from attnc.ir.operators import COMPARISONS
 from attnc.ir.tile_types import tile_type
+from attnc.ir.walk import walk
 
 INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "=="}
 INFIX |= {"ne": "!=", "and": "&", "or": "|"}
@@ -162,15 +164,25 @@ class Printer:
             return result
         if op == "pow":
             return self._power(args, texts)
+        if op in ("and", "or") and axes:
+            texts = [self._lifted(arg, text) for arg, text in zip(args, texts, strict=True)]
         if op == "tanh":
             self.helpers.add(op)
         if op in CALLS:
             return CALLS[op].format(*(text if _plain(text) else f"({text})" for text in texts))
         return "(" + f" {INFIX[op]} ".join(texts) + ")"
 
+    def _lifted(self, arg: k.Value, text: str) -> str:
+        """A comparison of real scalars beside tiles, as tensors: the interpreter gives scalars a real type."""
+        real = isinstance(arg, k.Map) and arg.op in COMPARISONS and not self.type(arg).axes
+        if not real or not isinstance(arg, k.Map) or not self.type(arg.args[0]).dtype.startswith("float"):
+            return text
+        a, b = (self.text(item) for item in arg.args)
+        return f"(({a} + tl.zeros([1], tl.float32)) {INFIX[arg.op]} {b})"
+
     def _cast(self, value: k.Value, text: str, dtype: str) -> str:
-        if isinstance(value, k.Const | k.Size | k.First | k.Last) or not self.type(value).axes:
-            return f"({text} + tl.full((), 0, {dtype}))" if dtype.startswith("tl.float") else f"({text}).to({dtype})"
+        if not any(isinstance(node, k.Use | k.Size | k.Coord | k.First | k.Last) for node in walk(value)):
+            return f"({text} * 1.0)" if dtype.startswith("tl.float") else f"({text})"  # a number has no `.to`
         return f"{text}.to({dtype})" if _plain(text) else f"({text}).to({dtype})"
 
     def _power(self, args: tuple[k.Value, ...], texts: list[str]) -> str:

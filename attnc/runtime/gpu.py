@@ -38,14 +38,14 @@ def launcher(source: str, kernel: Kernel) -> Callable[[Mapping[str, torch.Tensor
         given: dict[str, Any] = {f"{name}_size": number for name, number in numbers.items()}
         for param in kernel.params:
             tensor = tensors[param.name]
-            given[param.name] = tensor
+            given[f"p_{param.name}"] = tensor
             given |= {f"{param.name}_n{axis}": extent for axis, extent in enumerate(tensor.shape)}
             given |= {f"{param.name}_s{axis}": stride for axis, stride in enumerate(tensor.stride())}
         grid = (_tiles(kernel.parallel, numbers), _points(kernel.grid, numbers))
         if 0 in grid:
             return
         given["DOT"] = dot_type(kernel)
-        function[grid](**{name: given[name] for name in function.arg_names})
+        function[grid](*(given[name] for name in function.arg_names))
 
     return launch
 
