@@ -22,7 +22,24 @@ from attnc.passes.simplify import TRUE
 from attnc.passes.sums import linear_terms
 
 FUNCTIONS = frozenset(  # worth computing once
-    "exp exp2 log log2 log1p expm1 tanh sigmoid softplus silu gelu erf sin cos xlogx pow".split()
+    [
+        "exp",
+        "exp2",
+        "log",
+        "log2",
+        "log1p",
+        "expm1",
+        "tanh",
+        "sigmoid",
+        "softplus",
+        "silu",
+        "gelu",
+        "erf",
+        "sin",
+        "cos",
+        "xlogx",
+        "pow",
+    ]
 )
 PLAIN = (k.Const, k.Size, k.Use, k.Coord, k.First, k.Last, k.Inside)
 INFINITY = math.inf
