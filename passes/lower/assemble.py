@@ -104,7 +104,7 @@ class Lowering:
             if test is None:
                 self.folding.fold(number, index, cut=piece.cut)
             else:
-                with self.scope.block() as inner:
+                with self.scope.block(index, tiled=step > 1) as inner:
                     self.folding.fold(number, index, cut=True)
                 block.body.append(k.Guarded(test, tuple(inner.body), "unseen"))
         self.values.masks = ()

@@ -348,7 +348,8 @@ class Elimination:
         return self.values.scope.let("seen", k.Map("and", tuple(tests)))
 
     def _selected(self, product: k.Value, test: k.Value) -> k.Value:
-        return selected(self.values, product, test, "sum")
+        result = selected(self.values, product, test, "sum")
+        return self.values.scope.let("p", result, self.source.span) if len(self._axes(result)) > 1 else result
 
     def _product(self, items: list[k.Value]) -> k.Value:
         result: k.Value | None = None

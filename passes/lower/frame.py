@@ -156,4 +156,6 @@ def _slug(expr: Expr) -> str:
     for sign, word in _WORDS.items():
         text = text.replace(sign, word)
     text = re.sub(r"_+", "_", re.sub(r"\W+", "_", text)).strip("_")
-    return f"size_{text}" if len(text) <= 40 else f"size_{crc32(text.encode()):x}"
+    if len(text) > 40:
+        return f"size_{crc32(text.encode()):x}"
+    return f"size_{text}" if text[0].isdigit() else text

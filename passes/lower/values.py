@@ -21,26 +21,9 @@ from attnc.passes.lower.scope import Scope
 from attnc.passes.simplify import TRUE
 from attnc.passes.sums import linear_terms
 
-FUNCTIONS = frozenset(  # worth computing once
-    [
-        "exp",
-        "exp2",
-        "log",
-        "log2",
-        "log1p",
-        "expm1",
-        "tanh",
-        "sigmoid",
-        "softplus",
-        "silu",
-        "gelu",
-        "erf",
-        "sin",
-        "cos",
-        "xlogx",
-        "pow",
-    ]
-)
+# Functions worth computing once.
+FUNCTIONS = {"exp", "exp2", "log", "log2", "log1p", "expm1", "tanh", "sigmoid", "softplus", "silu"}
+FUNCTIONS |= {"gelu", "erf", "sin", "cos", "xlogx", "pow"}
 PLAIN = (k.Const, k.Size, k.Use, k.Coord, k.First, k.Last, k.Inside)
 INFINITY = math.inf
 SMALL = 64  # an int32 position times a factor up to this stays in range

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TypeAlias
 
-from attnc.ir.cascade import Choose, Const, Expr, Map, Type
+from attnc.ir.cascade import Choose, Const, Expr, Map, Size, Type
 from attnc.passes.sums import from_terms, linear_terms
 
 MOST = 8  # alternatives; beyond them a disjunction is tested in every tile instead
@@ -129,4 +129,18 @@ def _at_least(value: Expr) -> Alternatives:
             found = tuple(item for one in split for item in one)
         if len(found) <= MOST:
             return found
+    if all(factor > 0 and _never_negative(term) for term, factor in terms.items()):
+        return ((),)
     return ((AtLeastZero(from_terms(terms)),),)
+
+
+def _never_negative(term: Expr) -> bool:
+    match term:
+        case Size():
+            return True
+        case Const(int() as value):
+            return value >= 0
+        case Map("mod", (_, Const(int() as divisor))):
+            return divisor > 0
+        case _:
+            return False
