@@ -73,8 +73,8 @@ class Printer:
         elsewhere: set[str] = set()
         for statement in body:
             for node in walk(statement):
-                if isinstance(node, k.Load) and self._in_place(node):
-                    plain.add(node.name)
+                if isinstance(node, k.Load):
+                    (plain if self._in_place(node) else elsewhere).add(node.name)
                 if isinstance(node, k.Dot):
                     continue
                 elsewhere |= {child.name for child in _direct(node) if isinstance(child, k.Use)}

@@ -64,6 +64,8 @@ class Algebra:
                 return sympy.Rational(Fraction(repr(value)))
             case Map("pow", (base, Const(power))) if isinstance(power, int):
                 return self.of(base) ** power
+            case Map("log" | "log2", (inside,)) if self._keeps_logarithm(self.of(inside)):
+                return self.atom(expr)
             case Map(op, args) if op in ALGEBRA and self.transparent(expr):
                 return ALGEBRA[op](*(self.of(arg) for arg in args))
         return self.atom(expr)
@@ -72,6 +74,12 @@ class Algebra:
         """Whether the algebra sees through a map: differences of coordinates stay one atom."""
         whole = not any(isinstance(node, Read | Var | Reduce | Choose) for node in walk(expr))
         return not (whole and self.is_full(expr)) or expr.op in ("exp", "exp2")
+
+    def _keeps_logarithm(self, inside: Any) -> bool:
+        """Whether a logarithm of the stream stays closed: exp(log(x)) = x would lose the exponent that x may need."""
+        if not inside.free_symbols & self.full or inside.free_symbols & set(self.done.values()):
+            return False
+        return not any(isinstance(factor, sympy.exp) for factor in sympy.Mul.make_args(inside))
 
     def reduction(self, name: str) -> Any:
         """The symbol of a completed reduction."""
@@ -131,9 +139,11 @@ class Algebra:
     def _product(self, value: Any, named: dict[Any, Expr]) -> Expr:
         if value.args[0] == -1:
             return Map("neg", (self.expr(-value, named),))
-        above, below = value.as_numer_denom()
-        if below != 1:
-            return Map("div", (self.expr(above, named), self.expr(below, named)))
+        below = [factor for factor in value.args if _is_divisor(factor)]
+        if below:
+            above = sympy.Mul(*(factor for factor in value.args if not _is_divisor(factor)))
+            over = sympy.Mul(*(1 / factor for factor in below))
+            return Map("div", (self.expr(above, named), self.expr(over, named)))
         factors = [self.expr(factor, named) for factor in value.args]
         result = factors[0]
         for factor in factors[1:]:
@@ -150,6 +160,13 @@ class Algebra:
             inner = self.expr(base, named)
             return Map("mul", (inner, inner))
         return Map("pow", (self.expr(base, named), self.expr(power, named)))
+
+
+def _is_divisor(factor: Any) -> bool:
+    """Whether a factor stands under the bar: a negative power, or one over an integer."""
+    if isinstance(factor, sympy.Pow):
+        return bool(factor.args[1].is_negative)
+    return isinstance(factor, sympy.Rational) and factor.p == 1 and factor.q > 1
 
 
 class UnknownFormError(Exception):

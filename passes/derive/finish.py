@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import sympy
 
 from attnc.ir.cascade import Choose, Const, Expr, Map, Read, Var
+from attnc.ir.node import Node
 from attnc.ir.stage import Finish
 from attnc.ir.walk import substitute, walk
 from attnc.passes.derive.algebra import OPAQUE
@@ -32,7 +33,7 @@ def finished(
         value = _over_state(problem, state, value, named, rhos)
         when = tuple(_over_state(problem, state, test, named, rhos) for test in part.when)
         empty = _at_nothing(raw, problem, state)
-        guarded = _where_set(_guarded(value, empty), empty, means)
+        guarded = _where_set(_guarded(value, empty), means)
         finishes.append(Finish(tensor, part.left, part.indices, guarded, when, span=part.span))
     mentioned = {node.name for item in finishes for node in walk(item) if isinstance(node, Var)}
     return tuple(finishes), mentioned
@@ -118,12 +119,11 @@ def _guarded(value: Expr, empty: Expr | None) -> Expr:
     return _guard_each(value)
 
 
-def _where_set(value: Expr, empty: Expr | None, means: set[str]) -> Expr:
-    """A value that adds a fixed reference back, guarded against rows where none was fixed."""
+def _where_set(value: Expr, means: set[str]) -> Expr:
+    """A value that adds a fixed reference back; where none was fixed all it is multiplied with is 0."""
     found = {node for node in walk(value) if isinstance(node, Var) and node.name in means}
-    for reference in sorted(found, key=lambda node: node.name):
-        value = Choose(Map("eq", (reference, Const(float("-inf")))), empty or Const(0.0), value)
-    return value
+    kept: dict[Node, Node] = {node: Choose(Map("eq", (node, Const(float("-inf")))), Const(0.0), node) for node in found}
+    return substitute(value, kept)  # type: ignore[no-any-return]
 
 
 def _divisor(node: object) -> Expr | None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterator, Set
+from itertools import product
 from typing import Any
 
 import sympy
+
+MOST_POWER = 8  # higher powers of a mixed sum are not multiplied out
+Term = tuple[Any, Any]  # phi, coefficient
 
 
 class NotSeparableError(Exception):
@@ -17,55 +21,114 @@ class NotSeparableError(Exception):
         self.factor = factor
 
 
-def expanded(value: Any) -> Any:
-    """The value as a sum of products, logarithms of products opened, exponents gathered by sums."""
+def normal(value: Any) -> Any:
+    """The form by which equal values are told: a sum of products, logarithms opened, exponents gathered by sums."""
     value = sympy.expand_log(value, force=True)
     value = value.replace(sympy.exp, lambda arg: sympy.exp(sympy.expand(sympy.expand_log(arg, force=True))))
-    return sympy.expand(value, power_exp=False, power_base=True, log=False, force=True)
+    value = sympy.expand(value, power_exp=False, power_base=True, log=False, force=True)
+    return sympy.Add(*(_combined(term) for term in sympy.Add.make_args(value)))
+
+
+def _combined(term: Any) -> Any:
+    """A product with one exponential."""
+    return without_exponent(term) * sympy.exp(exponent_of(term))
 
 
 def separate(value: Any, full: Set[Any], done: Set[Any]) -> dict[Any, Any]:
     """The phis of a body, each with its coefficient; raises `NotSeparableError` with the factor that mixes.
 
-    Inside an exponent, what belongs to neither side stays with the stream: exp(S - L) is never split into
-    exp(S) * exp(-L).
+    Before   exp(S - R) * (V + W) / D, with R and D completed
+    After    {exp(S) * (V + W): exp(-R) / D}
+    Holds    by distributing only where a completed reduction stands beside the stream: what belongs to the stream
+             alone stays as it is written. Inside an exponent, what belongs to neither side stays with the stream:
+             exp(S - L) is never split into exp(S) * exp(-L).
     """
-    terms: dict[Any, Any] = {}
-    for term in sympy.Add.make_args(expanded(value)):
-        phi, coefficient = _divided(term, full, done)
-        terms[phi] = terms.get(phi, 0) + coefficient
-    return {phi: coefficient for phi, coefficient in terms.items() if coefficient != 0}
+    try:
+        terms = list(_split(value, full, done))
+    except NotSeparableError:
+        terms = list(_split(normal(value), full, done))
+    kept: dict[Any, Term] = {}
+    for phi, coefficient in terms:
+        key = normal(phi)
+        first, sofar = kept.get(key, (phi, sympy.Integer(0)))
+        kept[key] = first, sofar + coefficient
+    return {phi: coefficient for phi, coefficient in kept.values() if coefficient != 0}
 
 
-def _divided(term: Any, full: Set[Any], done: Set[Any]) -> tuple[Any, Any]:
-    phi, coefficient, exponent = sympy.Integer(1), sympy.Integer(1), sympy.Integer(0)
-    for factor in sympy.Mul.make_args(term):
-        if isinstance(factor, sympy.exp):
-            stream, row = _exponents(factor, full, done)
-            exponent += stream
-            coefficient *= sympy.exp(row)
-        elif not factor.free_symbols & full:
-            coefficient *= factor
-        elif factor.free_symbols & done:
-            raise NotSeparableError(factor)
+def _split(value: Any, full: Set[Any], done: Set[Any]) -> Iterator[Term]:
+    """The terms of a value, stream beside coefficient."""
+    if not value.free_symbols & done:
+        yield from _pulled(value, full)
+    elif not value.free_symbols & full:
+        yield sympy.Integer(1), value
+    elif isinstance(value, sympy.Add):
+        alone, mixed = _sorted_out(value, done)
+        if alone != 0:
+            yield from _pulled(alone, full)
+        for term in mixed:
+            yield from _split(term, full, done)
+    elif isinstance(value, sympy.Mul):
+        alone, mixed = _sorted_out(value, done)
+        yield from _products([list(_pulled(alone, full)), *(list(_split(factor, full, done)) for factor in mixed)])
+    else:
+        yield from _opened(value, full, done)
+
+
+def _opened(value: Any, full: Set[Any], done: Set[Any]) -> Iterator[Term]:
+    """The terms of a function of both sides: an exponential of a sum, a power of a sum, a logarithm of a product."""
+    if isinstance(value, sympy.exp):
+        stream, row = _exponents(value, full, done)
+        if stream.free_symbols & full:
+            yield sympy.exp(stream), sympy.exp(row)
         else:
-            phi *= factor
-    if exponent != 0 and exponent.free_symbols & full:
-        return phi * sympy.exp(exponent), coefficient
-    return phi, coefficient * sympy.exp(exponent)
+            yield sympy.Integer(1), sympy.exp(stream) * sympy.exp(row)
+        return
+    if isinstance(value, sympy.Pow) and value.args[1] in range(2, MOST_POWER + 1):
+        yield from _products([list(_split(value.args[0], full, done))] * int(value.args[1]))
+        return
+    wider = sympy.expand_power_base(sympy.expand_log(value, force=True), force=True)
+    if wider == value:
+        raise NotSeparableError(value)
+    yield from _split(wider, full, done)
+
+
+def _products(lists: list[list[Term]]) -> Iterator[Term]:
+    for chosen in product(*lists):
+        yield tuple(_combined(sympy.Mul(*side)) for side in zip(*chosen, strict=True))
+
+
+def _sorted_out(value: Any, done: Set[Any]) -> tuple[Any, list[Any]]:
+    """The part of a sum or product that knows no completed reduction, and the terms that do."""
+    alone = [arg for arg in value.args if not arg.free_symbols & done]
+    return value.func(*alone), [arg for arg in value.args if arg.free_symbols & done]
+
+
+def _pulled(value: Any, full: Set[Any]) -> Iterator[Term]:
+    """Factors that do not vary along the stream stand before the rest; sums with exponentials are distributed."""
+    factors = sympy.Mul.make_args(value)
+    rest = [factor for factor in factors if factor.free_symbols & full]
+    coefficient = sympy.Mul(*(factor for factor in factors if not factor.free_symbols & full))
+    if not any(isinstance(factor, sympy.Add) and factor.has(sympy.exp) for factor in rest):
+        yield sympy.Mul(*rest), coefficient
+        return
+    for term in sympy.Add.make_args(sympy.expand_mul(sympy.Mul(*rest))):
+        inner = sympy.Mul.make_args(term)
+        outside = sympy.Mul(*(factor for factor in inner if not factor.free_symbols & full))
+        yield sympy.Mul(*(factor for factor in inner if factor.free_symbols & full)), coefficient * outside
 
 
 def _exponents(factor: Any, full: Set[Any], done: Set[Any]) -> tuple[Any, Any]:
     """The exponent's part that stays with the stream, and the part of completed reductions."""
-    stream, row = sympy.Integer(0), sympy.Integer(0)
-    for term in sympy.Add.make_args(sympy.expand(factor.args[0])):
-        mixes = term.free_symbols & full and term.free_symbols & done
-        if mixes:
-            raise NotSeparableError(factor)
-        if term.free_symbols & done:
-            row += term
-        else:
+    argument = factor.args[0]
+    stream, mixed = _sorted_out(argument, done) if isinstance(argument, sympy.Add) else (sympy.Integer(0), [argument])
+    row = sympy.Integer(0)
+    for term in sympy.Add.make_args(sympy.expand(sympy.Add(*mixed))):
+        if not term.free_symbols & done:
             stream += term
+        elif term.free_symbols & full:
+            raise NotSeparableError(factor)
+        else:
+            row += term
     return stream, row
 
 
@@ -73,3 +136,8 @@ def exponent_of(phi: Any) -> Any:
     """The exponent of a phi, 0 if it has none."""
     found = [factor.args[0] for factor in sympy.Mul.make_args(phi) if isinstance(factor, sympy.exp)]
     return sum(found, sympy.Integer(0))
+
+
+def without_exponent(phi: Any) -> Any:
+    """What stands beside the exponentials of a phi."""
+    return sympy.Mul(*(factor for factor in sympy.Mul.make_args(phi) if not isinstance(factor, sympy.exp)))

@@ -7,15 +7,15 @@ from typing import Any
 
 import sympy
 
-from attnc.ir.cascade import Expr
+from attnc.ir.cascade import Const, Expr, Map, Size
 from attnc.ir.indices import free_indices
+from attnc.ir.stage import Segment
 from attnc.passes.derive.algebra import Algebra
 from attnc.passes.derive.bounds import upper_bound
+from attnc.passes.derive.forms import Phis, Rows, apart, power_of, ratio, rewritten, squared
 from attnc.passes.derive.reductions import Streamed
-from attnc.passes.derive.separate import NotSeparableError, exponent_of, separate
+from attnc.passes.derive.separate import NotSeparableError, exponent_of, normal, separate
 
-# A phi per segment, 0 where the segment adds nothing. `conditions` tell equal phis under other masks apart.
-Phis = tuple[Any, ...]
 ROUNDS = 4
 SAFE_EXPONENT = 60.0  # e^60 times any length is far from overflow in float32
 
@@ -30,6 +30,7 @@ class Running:
     gauge: int | None = None
     keep: list[tuple[Any, int]] = field(default_factory=list)
     inner: tuple[str, ...] = ()
+    key: object = None  # equal for equal accumulators
 
 
 @dataclass
@@ -58,6 +59,7 @@ class State:
     makers: list[str] = field(default_factory=list)
     maker: str = ""
     points: tuple[bool, ...] = ()
+    extents: Phis = ()
     centred: bool = False
     squares: set[Any] = field(default_factory=set)
 
@@ -67,15 +69,16 @@ class State:
         for piece in item.pieces if item.op == "sum" else ():
             terms = separate(self.algebra.of(piece.body), self.algebra.full, set(self.algebra.done.values()))
             plain = [c for phi, c in terms.items() if not phi.has(sympy.exp)]
-            squares = {base for phi in terms if (base := _squared(phi)) is not None}
+            squares = {base for phi in terms if (base := squared(phi)) is not None}
             self.squares |= squares
             if squares and any(c.free_symbols & (done | set(self.algebra.done.values())) for c in plain):
                 return True
         return False
 
-    def add(self, item: Streamed, segments: tuple[Any, ...]) -> None:
+    def add(self, item: Streamed, segments: tuple[Segment, ...]) -> None:
         """One more reduction; raises `NotSeparableError` where it cannot be kept in the same pass."""
         self.maker, self.points = item.tensor, tuple(segment.index is None for segment in segments)
+        self.extents = tuple(self._extent(segment) for segment in segments)
         bodies = {piece.segment: self.algebra.of(piece.body) for piece in item.pieces}
         when = tuple(next((p.when for p in item.pieces if p.segment == s), None) for s in segments)
         phis = tuple(bodies.get(segment) for segment in segments)
@@ -86,19 +89,31 @@ class State:
         else:
             self.values[item.tensor] = self._plain(item.op, phis, when, item.inner)
 
+    def _counts(self, phis: Phis, when: tuple[tuple[Expr, ...] | None, ...], inner: tuple[str, ...]) -> bool:
+        """Whether a sum only counts points, all of them: it is known before the stream is read."""
+        return not inner and all(phi.is_number and not test for phi, test in zip(phis, when, strict=True) if phi != 0)
+
+    def _count(self, phis: Phis) -> Any:
+        return sum((phi * extent for phi, extent in zip(phis, self.extents, strict=True)), sympy.Integer(0))
+
+    def _extent(self, segment: Segment) -> Any:
+        """How many points a segment has: what a sum of ones without a condition is."""
+        if segment.index is None:
+            return sympy.Integer(1)
+        if segment.lo == Const(0) and isinstance(segment.hi, Size):
+            return self.algebra.of(segment.hi)
+        return self.algebra.of(Map("max", (Map("sub", (segment.hi, segment.lo)), Const(0))))
+
     # ---- sums ------------------------------------------------------------------------------
 
     def _sum(self, bodies: Phis, when: tuple[tuple[Expr, ...] | None, ...], item: Streamed) -> Any:
         full, done = self.algebra.full, set(self.algebra.done.values())
-        rows: dict[Any, list[Any]] = {}
+        rows = Rows(len(bodies))
         for place, body in enumerate(bodies):
-            if body is None:
-                continue
-            stream = body.free_symbols - done if self.points[place] else full
-            for phi, coefficient in separate(body, stream, done).items():
-                rows.setdefault(coefficient, [sympy.Integer(0)] * len(bodies))[place] += phi
+            if body is not None:
+                rows.add(place, separate(body, body.free_symbols - done if self.points[place] else full, done))
         total = sympy.Integer(0)
-        for coefficient, phis in rows.items():
+        for coefficient, phis in rows:
             self._check_inner(coefficient, item)
             total += coefficient * self._accumulated(tuple(phis), when, item.inner)
         return total
@@ -111,26 +126,30 @@ class State:
 
     def _accumulated(self, phis: Phis, when: tuple[tuple[Expr, ...] | None, ...], inner: tuple[str, ...]) -> Any:
         """A sum of phis by way of accumulators: each with the coefficient that its gauge brings."""
+        if self._counts(phis, when, inner):
+            return self._count(phis)
         place = self._gauge(phis, when)
         if place is None:
             return self._symbol("sum", phis, when, None, inner)
         reference = self.references[place]
         result = sympy.Integer(0)
-        for coefficient, shifted in self._in_gauge(phis, reference).items():
-            result += coefficient * self._symbol("sum", shifted, when, place, inner)
+        for coefficient, shifted in self._in_gauge(phis, reference):
+            known = self._counts(shifted, when, inner)
+            result += coefficient * (
+                self._count(shifted) if known else self._symbol("sum", shifted, when, place, inner)
+            )
         return result
 
-    def _in_gauge(self, phis: Phis, reference: Reference) -> dict[Any, Phis]:
+    def _in_gauge(self, phis: Phis, reference: Reference) -> Rows:
         """The phis written with y = score - rho: coefficients of rho, each with its phis of y."""
-        rows: dict[Any, list[Any]] = {}
+        rows = Rows(len(phis))
         for place, phi in enumerate(phis):
             if phi == 0:
                 continue
-            shifted = _rewritten(phi, reference.scores[place], reference.y + reference.rho, self.algebra.full)
+            shifted = rewritten(phi, reference.scores[place], reference.y + reference.rho)
             stream = (shifted.free_symbols - {reference.rho}) | {reference.y}
-            for inner, coefficient in separate(shifted, stream, {reference.rho}).items():
-                rows.setdefault(coefficient, [sympy.Integer(0)] * len(phis))[place] += inner
-        return {coefficient: tuple(phis) for coefficient, phis in rows.items()}
+            rows.add(place, separate(shifted, stream, {reference.rho}))
+        return rows
 
     def _gauge(self, phis: Phis, when: tuple[tuple[Expr, ...] | None, ...]) -> int | None:
         """The reference that keeps these phis in range: one there is, a new one, or none where none is needed."""
@@ -152,8 +171,8 @@ class State:
                 continue
             if score is None or not set(reference.when[place] or ()) <= set(when[place] or ()):
                 return False
-            ratios.add(sympy.simplify(argument / score))
-        return all(ratio.is_number and ratio.is_positive for ratio in ratios) and len(ratios) == 1
+            ratios.add(ratio(argument, score))
+        return all(item.is_number and item.is_positive for item in ratios) and len(ratios) == 1
 
     def _bounded(self, phis: Phis) -> bool:
         named: dict[Any, Expr] = {}
@@ -167,10 +186,10 @@ class State:
         """Second moments of a score are kept about a value near its mean: plain sums of squares would cancel."""
         for place, reference in enumerate(self.references):
             if reference.op == "mean" and all(
-                phi == 0 or _power_of(phi, score) for phi, score in zip(phis, reference.scores, strict=True)
+                phi == 0 or power_of(phi, score) for phi, score in zip(phis, reference.scores, strict=True)
             ):
                 return place
-        bases = tuple(_squared(phi) or (phi if phi in self.squares else None) for phi in phis)
+        bases = tuple(squared(phi) or (phi if phi in self.squares else None) for phi in phis)
         if any(base is None and phi != 0 for base, phi in zip(bases, phis, strict=True)) or not any(bases):
             return None
         place = self._reference(bases, when, None)
@@ -193,10 +212,11 @@ class State:
         used = tuple(test if phi != 0 else None for phi, test in zip(phis, when, strict=True))
         if gauge is not None and not any(phi.has(self.references[gauge].y) for phi in phis if phi != 0):
             gauge = None  # what does not move with the reference needs no correction
+        key = (op, tuple(normal(phi) for phi in phis), used, gauge, inner)
         for place, item in enumerate(self.running):
-            if (item.op, item.phis, item.when, item.gauge, item.inner) == (op, phis, used, gauge, inner):
+            if item.key == key:
                 return self.symbols[place]
-        self.running.append(Running(op, phis, used, gauge, [], inner))
+        self.running.append(Running(op, phis, used, gauge, [], inner, key))
         self.makers.append(self.maker)
         self.symbols.append(sympy.Symbol(f"A{len(self.symbols)}", real=True))
         return self.symbols[-1]
@@ -206,7 +226,7 @@ class State:
     def _extremum(self, item: Streamed, bodies: Phis, when: tuple[tuple[Expr, ...] | None, ...]) -> Any:
         """max(a + g) = max(a) + g where g is completed; a maximum is kept as a gauge, for others may need it."""
         full, done = self.algebra.full, set(self.algebra.done.values())
-        parts = [_apart(body, done) if body is not None else (None, sympy.Integer(0)) for body in bodies]
+        parts = [apart(body, done) if body is not None else (None, sympy.Integer(0)) for body in bodies]
         offsets = {offset for body, (_, offset) in zip(bodies, parts, strict=True) if body is not None}
         if len(offsets) > 1 or item.inner:
             raise NotSeparableError(next(iter(offsets), sympy.Integer(0)))
@@ -238,7 +258,7 @@ class State:
                 age = born.get(place, 0)
                 if age > ROUNDS:
                     raise NotSeparableError(item.phis[0])
-                for coefficient, phis in self._shifted(item).items():
+                for coefficient, phis in self._shifted(item):
                     before = len(self.running)
                     symbol = self._symbol("sum", phis, item.when, item.gauge, item.inner)
                     if len(self.running) > before:
@@ -246,51 +266,15 @@ class State:
                     item.keep.append((coefficient, self.symbols.index(symbol)))
             place += 1
 
-    def _shifted(self, item: Running) -> dict[Any, Phis]:
+    def _shifted(self, item: Running) -> Rows:
         """phi(y + d) as coefficients of d, each with its phis of y."""
         assert item.gauge is not None
         y = self.references[item.gauge].y
-        rows: dict[Any, list[Any]] = {}
+        rows = Rows(len(item.phis))
         for place, phi in enumerate(item.phis):
             if phi == 0:
                 continue
             moved = phi.subs(y, y + self.shift)
             stream = (moved.free_symbols - {self.shift}) | {y}
-            for inner, coefficient in separate(moved, stream, {self.shift}).items():
-                rows.setdefault(coefficient, [sympy.Integer(0)] * len(item.phis))[place] += inner
-        return {coefficient: tuple(phis) for coefficient, phis in rows.items()}
-
-
-def _rewritten(phi: Any, score: Any, value: Any, full: set[Any]) -> Any:
-    """A phi with its score replaced by `value`: exponents as multiples, polynomials by solving for one symbol."""
-    argument = exponent_of(phi)
-    if argument != 0:
-        ratio = sympy.simplify(argument / score)
-        rest = sympy.Mul(*(f for f in sympy.Mul.make_args(phi) if not isinstance(f, sympy.exp)))
-        return _rewritten(rest, score, value, full) * sympy.exp(ratio * value)
-    for symbol in sorted(score.free_symbols & phi.free_symbols, key=str):
-        slope = sympy.diff(score, symbol)
-        if slope.is_number and slope != 0 and phi.is_polynomial(symbol):
-            return phi.subs(symbol, symbol + (value - score) / slope)
-    return phi
-
-
-def _apart(body: Any, done: set[Any]) -> tuple[Any, Any]:
-    """A body as what knows no completed reduction plus what is only that."""
-    own, offset = sympy.Integer(0), sympy.Integer(0)
-    for term in sympy.Add.make_args(sympy.expand(body)):
-        if term.free_symbols & done:
-            offset += term
-        else:
-            own += term
-    return own, offset
-
-
-def _power_of(phi: Any, score: Any) -> bool:
-    """Whether a phi is a power of a score and nothing else."""
-    return score is not None and (phi == score or (isinstance(phi, sympy.Pow) and phi.args[0] == score))
-
-
-def _squared(phi: Any) -> Any:
-    """The symbol whose square a phi is, or None."""
-    return phi.args[0] if isinstance(phi, sympy.Pow) and phi.args[1] == 2 and phi.args[0].is_Symbol else None
+            rows.add(place, separate(moved, stream, {self.shift}))
+        return rows
