@@ -19,17 +19,21 @@ def stated(spec: Spec, options: Mapping[str, object], library: Library) -> Casca
 
 
 def explicit(cascade: Cascade) -> Cascade:
-    """The same with primitive maps and reductions only, existence as boolean algebra."""
+    """The same with primitive maps and reductions only, existence as boolean algebra, sums nested."""
     from attnc.passes.expand import expand
+    from attnc.passes.factor import factor
 
-    return expand(cascade)
+    return factor(expand(cascade))
 
 
 def planned(cascade: Cascade) -> Plan:
-    """The stages of an explicit cascade, each streamed one with its derived monoid."""
+    """The stages of an explicit cascade, each streamed one with its derived monoid; error A301 over a pass limit."""
+    from attnc.passes.bound import check_limits
     from attnc.passes.plan import plan
 
-    return plan(cascade)
+    found = plan(cascade)
+    check_limits(cascade, found)
+    return found
 
 
 def lowered(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from attnc.diagnostics import error
 from attnc.ir.cascade import Cascade, Read, Reduce
 from attnc.ir.indices import free_indices
 from attnc.ir.stage import Host, Plan, Stream
 from attnc.ir.walk import walk
 from attnc.passes.count import count
+from attnc.source import NOWHERE
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,19 @@ def passes(cascade: Cascade, plan: Plan) -> dict[str, Passes]:
         least = 2 if certificate else min(1, counted.as_written)
         found[index] = Passes(counted.as_written, derived, counted.as_written, derived, least, certificate)
     return found
+
+
+def check_limits(cascade: Cascade, plan: Plan) -> None:
+    """Every `require passes[index] <= limit` holds of the derived count; error A301 with what is in the way."""
+    found = passes(cascade, plan) if cascade.limits else {}
+    for limit in cascade.limits:
+        row = found.get(limit.index)
+        if row is None or row.derived <= limit.limit:
+            continue
+        clashes = [(item.span, f"{item.code}: {item.reason}") for item in plan.refusals if item.span != NOWHERE]
+        what = f"the derivation needs {row.derived} passes over `{limit.index}`, and {limit.limit} are allowed"
+        helps = (f"allow {row.derived}, or change what the marked statements need",)
+        raise error("A301", what, limit.span, "required here", clashes=clashes, helps=helps)
 
 
 def _touches(cascade: Cascade, stage: Host, index: str) -> bool:

@@ -12,6 +12,7 @@ import torch
 
 from attnc.diagnostics import AttnError, error
 from attnc.ir.cascade import Cascade
+from attnc.ir.stage import Refusal
 from attnc.library import Spec
 from attnc.runtime.bind import Bound, bind
 from attnc.runtime.build import announce, built, target_of
@@ -112,9 +113,9 @@ class Attention:
         return program, bound
 
     def _execute(self, program: Program, bound: Bound) -> dict[str, torch.Tensor]:
-        for stage in program.heavy:
-            reason = f" ({stage.refusal.code}: {stage.refusal.reason})" if stage.refusal else ""
-            announce(f"attnc: stage `{stage.name}` of `{self.signature.name}` runs statement by statement{reason}")
+        for refusal, names in _slower(program).items():
+            reason = f" ({refusal.code}: {refusal.reason})" if refusal else ""
+            announce(f"attnc: {names} of `{self.signature.name}` by statements, a slower path{reason}")
         target = target_of(bound.device)
         outputs, runs = execute(program, bound, lambda *stage: built(program, target, *stage))
         self.last_run = Run(tuple(runs))
@@ -132,20 +133,26 @@ def _tuple_type(name: str, fields: tuple[str, ...]) -> Any:
     return namedtuple(name, fields, rename=True)
 
 
+def _slower(program: Program) -> dict[Refusal | None, str]:
+    """The heavy host stages by what keeps them from being streamed."""
+    found: dict[Refusal | None, list[str]] = {}
+    for stage in program.heavy:
+        found.setdefault(stage.refusal, []).append(f"`{stage.name}`")
+    return {refusal: ", ".join(names) for refusal, names in found.items()}
+
+
 def _refuse_heavy(program: Program) -> None:
-    heavy = program.heavy
-    if not heavy:
-        return
     found: list[AttnError] = []
-    for stage in heavy:
-        refusal = stage.refusal
-        what = f"`{stage.name}` cannot be streamed, and `strict` allows no slower path"
-        notes = (f"{refusal.code}: {refusal.reason}",) if refusal else ()
-        helps = (refusal.help,) if refusal and refusal.help else ("call without `strict` to run it with PyTorch",)
-        clashes = [(refusal.clash.span, "clashes with this")] if refusal else []
-        place = refusal.span if refusal else stage.span
-        found.append(error("A310", what, place, "needs this first", clashes=clashes, notes=notes, helps=helps))
-    raise AttnError(*(item.diagnostics[0] for item in found))
+    for refusal, names in _slower(program).items():
+        what = f"{names} cannot be streamed, and `strict` allows no slower path"
+        if refusal is None:
+            raise error("A310", what, program.heavy[0].span, "this")
+        helps = (refusal.help, "call without `strict` to run it with PyTorch")
+        clash = [(refusal.clash.span, "because of this")] if refusal.clash.span != refusal.span else []
+        notes = (f"{refusal.code}: {refusal.reason}",)
+        found.append(error("A310", what, refusal.span, "not in one pass", clashes=clash, notes=notes, helps=helps))
+    if found:
+        raise AttnError(*(item.diagnostics[0] for item in found))
 
 
 def _refuse_gradient(bound: Bound) -> None:

@@ -46,7 +46,7 @@ def explain(program: Program, shape: Mapping[str, int]) -> Explanation:
         "attention": cascade.name,
         "passes": {index: _passes(counted[index]) for index in known},
         "monoids": [_monoid(stage.name, stage.monoid, cascade) for stage in program.streams],
-        "refusals": [_refusal(item) for item in program.plan.refusals] + _heavy(program),
+        "refusals": [_refusal(item) for item in program.plan.refusals],
         "stages": [_stage(stage, program, shape) for stage in program.plan.stages],
         "masks": [row for stage in program.streams for row in _masks(stage, cascade, shape)],
         "bytes": _bytes(program, shape),
@@ -100,11 +100,6 @@ def _monoid(name: str, monoid: Monoid, cascade: Cascade) -> dict[str, Any]:
 
 def _refusal(item: Refusal) -> dict[str, Any]:
     return {"code": item.code, "reason": item.reason, "spans": [_place(item), _place(item.clash)], "help": item.help}
-
-
-def _heavy(program: Program) -> list[dict[str, Any]]:
-    known = {id(item) for item in program.plan.refusals}
-    return [_refusal(stage.refusal) for stage in program.heavy if stage.refusal and id(stage.refusal) not in known]
 
 
 def _place(node: Node) -> dict[str, Any]:

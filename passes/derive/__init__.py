@@ -52,6 +52,8 @@ def derive(problem: Problem) -> Monoid:
     members = {item.tensor: item for item in problem.members}
     segments = tuple(dict.fromkeys(piece.segment for item in problem.members for piece in item.pieces))
     algebra = _algebra(problem, members)
+    for item in problem.members:
+        _check_conditions(item, algebra)
     state = State(algebra)
     for item in problem.members:
         with _refusing(item.tensor, algebra):
@@ -62,6 +64,14 @@ def derive(problem: Problem) -> Monoid:
     with _refusing(problem.members[-1].tensor, algebra):
         state.close()
         return _monoid(problem, state, segments)
+
+
+def _check_conditions(item: Streamed, algebra: Algebra) -> None:
+    """A condition on a completed reduction decides point by point: it waits for the pass before."""
+    for piece in item.pieces:
+        for test in piece.when:
+            if algebra.waits(test):
+                raise RefusedError(item.tensor, test)
 
 
 @contextmanager

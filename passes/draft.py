@@ -1,0 +1,67 @@
+"""A plan under construction: stages, what they emit, and what has been refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from attnc.ir.cascade import Grad, Order, Read
+from attnc.ir.node import Node
+from attnc.ir.stage import Monoid, Refusal
+from attnc.ir.walk import walk
+from attnc.passes.families import Shapes
+from attnc.passes.stages import Role
+
+
+@dataclass
+class Group:
+    """A stage under construction: one role key and the reductions that share it."""
+
+    role: Role
+    members: list[str] = field(default_factory=list)
+    emits: list[str] = field(default_factory=list)
+    monoid: Monoid | None = None
+
+
+@dataclass
+class Draft:
+    """A plan under construction; repeated with more reductions put off until every stage derives."""
+
+    shapes: Shapes
+    roles: dict[str, Role]
+    later: set[str]  # reductions that cannot share a stage with those they depend on
+    host: set[str]  # reductions that cannot be streamed at all
+    refusals: dict[str, Refusal]
+    groups: list[Group] = field(default_factory=list)
+    group_of: dict[str, Group] = field(default_factory=dict)
+    hosts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    stored: dict[str, None] = field(default_factory=dict)
+
+
+def dependencies(shapes: Shapes, name: str) -> set[str]:
+    """Every defined tensor that a tensor depends on."""
+    seen: set[str] = set()
+    queue = [name]
+    while queue:
+        for other in read_names(shapes.tensors[queue.pop()]):
+            if other in shapes.tensors and other not in seen:
+                seen.add(other)
+                queue.append(other)
+    return seen
+
+
+def read_names(node: Node) -> list[str]:
+    """The tensors and inputs that a node reads."""
+    return [item.tensor for item in walk(node) if isinstance(item, Read)]
+
+
+def same_stage_operands(draft: Draft, name: str) -> set[str]:
+    """What a reduction needs from the stage it is in."""
+    group = draft.group_of[name]
+    return dependencies(draft.shapes, name) & set(group.members)
+
+
+def blocks(draft: Draft, name: str) -> bool:
+    """Whether a tensor is never computed inside a stage: a recurrence, an order statistic, a hosted reduction."""
+    shapes = draft.shapes
+    ordered = any(isinstance(node, Order | Grad) for node in walk(shapes.tensors[name]))
+    return name in shapes.recurrent or name in draft.host or ordered

@@ -1,0 +1,61 @@
+"""The stages of a finished draft in an order in which each finds what it reads."""
+
+from __future__ import annotations
+
+import networkx
+
+from attnc.ir.cascade import Map, Read
+from attnc.ir.indices import free_indices
+from attnc.ir.stage import Host, Monoid, Plan, Stage, Stream
+from attnc.ir.walk import walk
+from attnc.passes.draft import Draft, Group, read_names
+from attnc.passes.refusals import crossings, hosted_step
+
+
+def ordered(draft: Draft) -> Plan:
+    """The plan; `networkx.NetworkXUnfeasible` where stages wait for one another."""
+    graph: networkx.DiGraph[int] = networkx.DiGraph()
+    stages: list[tuple[Stage, set[str], set[str], int]] = []
+    position = draft.shapes.position
+    for group in draft.groups:
+        if group.monoid is not None:
+            stage = _stream(draft, group, group.monoid)
+            emits = set(group.emits)
+            stages.append((stage, set(read_names(group.monoid)), emits, max(position[name] for name in emits)))
+    for names in dict.fromkeys(draft.hosts.values()):
+        reads = {other for name in names for other in read_names(draft.shapes.tensors[name])} - set(names)
+        stages.append((_host(draft, names), reads, set(names), max(position[name] for name in names)))
+    for number, (_, reads, _, _) in enumerate(stages):
+        graph.add_node(number)
+        for other, (_, _, gives, _) in enumerate(stages):
+            if reads & gives:
+                graph.add_edge(other, number)
+    draft.refusals |= dict(crossings(draft))
+    order = networkx.lexicographical_topological_sort(graph, key=lambda number: stages[number][3])
+    return Plan(tuple(stages[number][0] for number in order), tuple(dict.fromkeys(draft.refusals.values())))
+
+
+def _stream(draft: Draft, group: Group, monoid: Monoid) -> Stream:
+    role = group.role
+    span = draft.shapes.tensors[group.emits[0]].parts[0].span
+    return Stream(group.emits[0], monoid, role.family, role.parallel, role.grid, span=span)
+
+
+def _host(draft: Draft, names: tuple[str, ...]) -> Host:
+    span = draft.shapes.tensors[names[0]].parts[0].span
+    heavy = is_heavy(draft, names)
+    refusal = hosted_step(draft, names) if heavy else None
+    if refusal is not None:
+        draft.refusals.setdefault(names[0], refusal)
+    return Host(names[0], names, heavy, refusal, span=span)
+
+
+def is_heavy(draft: Draft, names: tuple[str, ...]) -> bool:
+    """Whether some value in a step is for each pair of positions, or the step loops over a length in sequence."""
+    family = draft.shapes.family
+    lengths = {family[index] for role in draft.roles.values() for index in (role.parallel, role.index)}
+    parts = [part for name in names for part in draft.shapes.tensors[name].parts]
+    spaces = [frozenset(part.indices) for part in parts]
+    spaces += [free_indices(node) for part in parts for node in walk(part.value) if isinstance(node, Map | Read)]
+    looped = any(step.axes and names == step.tensors for step in draft.shapes.cascade.steps)
+    return looped or any(len({family[index] for index in space} & lengths) >= 2 for space in spaces)

@@ -1,0 +1,71 @@
+"""What is no single pass is refused with its code and both places, and still runs, announced."""
+
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+import attnc
+from attnc.contract import judge, references
+from attnc.ir.stage import Plan, Refusal, Stream
+from attnc.runtime.build import _announced
+from attnc.runtime.draw import draw
+
+SPECS = Path(__file__).parent / "refused"
+SHAPE = {"b": 1, "h": 2, "m": 7, "n": 9, "e": 4, "f": 3}
+
+# spec: (code, line of the statement, line of what it clashes with), passes over n by streams, whether it warns
+EXPECTED: dict[str, tuple[tuple[tuple[str, int, int], ...], int, bool]] = {
+    "sinkhorn": ((("CROSS", 4, 3), ("CROSS", 5, 4)), 2, False),
+    "flow": ((("CROSS", 6, 5), ("CROSS", 7, 4), ("CROSS", 10, 7)), 1, False),
+    "sparsemax": ((("ORDER", 4, 2), ("NSEP", 8, 7)), 2, True),
+    "bisect": ((("IMPLICIT", 5, 6),), 2, True),
+    "standard": ((("NSEP", 5, 3),), 2, False),
+    "sigmean": ((("NSEP", 5, 3),), 2, False),
+    "weights": ((("NOUT", 3, 3),), 1, True),
+    "median": ((("ORDER", 3, 2),), 2, True),
+    "bidir": ((("BIDIR", 2, 4), ("BIDIR", 4, 2)), 0, True),
+}
+
+
+def planned(name: str) -> Plan:
+    return attnc.load(SPECS / f"{name}.attn").program().plan
+
+
+def places(refusal: Refusal) -> tuple[str, int, int]:
+    return refusal.code, refusal.span.line, refusal.clash.span.line
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_the_refusals_have_their_codes_and_both_places(name: str) -> None:
+    assert tuple(places(item) for item in planned(name).refusals) == EXPECTED[name][0]
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_the_passes_that_are_left_are_counted(name: str) -> None:
+    streams = [stage for stage in planned(name).stages if isinstance(stage, Stream) and stage.stream == "n"]
+    assert len(streams) == EXPECTED[name][1]
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_refused_spec_still_runs_announced(name: str) -> None:
+    attention = attnc.load(SPECS / f"{name}.attn")
+    cascade = attention.program().stated
+    used = {index for item in cascade.inputs for index in item.indices}
+    inputs = draw(cascade, {index: SHAPE[index] for index in used}, {}, torch.float32, 3)
+    _announced.cache_clear()
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        results = attention(**inputs)
+    outputs = dict(zip(cascade.outputs, results if len(cascade.outputs) > 1 else [results], strict=True))
+    judged = references(cascade, inputs, {name: value.dtype for name, value in outputs.items()})
+    assert all(judge(output, value, judged[output]).passed for output, value in outputs.items())
+    code = EXPECTED[name][0][0][0]
+    assert any(code in str(item.message) for item in heard) == EXPECTED[name][2]
+
+
+@pytest.mark.parametrize("name", [name for name, row in EXPECTED.items() if row[2]])
+def test_strict_refuses_what_runs_by_statements(name: str) -> None:
+    with pytest.raises(attnc.AttnError, match="A310"):
+        attnc.load(SPECS / f"{name}.attn", strict=True).program()
