@@ -6,10 +6,12 @@ from collections.abc import Iterable
 
 import networkx
 
+from attnc.diagnostics import error
 from attnc.ir.cascade import Cascade, Grad, Order, Read, Reduce, Size
 from attnc.ir.stage import Monoid, Plan, Refusal
 from attnc.ir.walk import walk
 from attnc.passes.derive import Problem, RefusedError, derive
+from attnc.passes.derive.limit import TooLongError, limited, seconds_allowed
 from attnc.passes.derive.reductions import Streamed, streamed
 from attnc.passes.draft import Draft, Group, blocks, dependencies, read_names, same_stage_operands
 from attnc.passes.families import Shapes, is_pointwise
@@ -64,10 +66,23 @@ def _attempt(draft: Draft) -> RefusedError | None:
         group = pending[-1]
         derived[id(group)] = _given(draft, group)
         try:
-            group.monoid = derive(_problem(draft, group))
+            group.monoid = _derived(draft, group)
         except RefusedError as refused:
             return refused
         _need(draft, _reads(group.monoid))
+
+
+def _derived(draft: Draft, group: Group) -> Monoid:
+    """The stage's monoid; error A302 where the algebra takes too long."""
+    problem, seconds = _problem(draft, group), seconds_allowed()
+    try:
+        with limited(seconds):
+            return derive(problem)
+    except TooLongError:
+        span = draft.shapes.tensors[group.members[-1]].parts[0].span
+        what = f"the derivation of `{group.members[-1]}` was stopped after {seconds:g} s"
+        helps = ("give the parts of long expressions names of their own", "allow more with ATTNC_SYMBOLIC_SECONDS=300")
+        raise error("A302", what, span, "while separating this", helps=helps) from None
 
 
 def _given(draft: Draft, group: Group) -> object:

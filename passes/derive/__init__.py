@@ -13,6 +13,7 @@ from attnc.ir.stage import Accumulator, Gauge, Lift, Monoid, Segment
 from attnc.ir.walk import walk
 from attnc.passes.derive.algebra import Algebra, MixedError, UnknownFormError
 from attnc.passes.derive.finish import finished
+from attnc.passes.derive.forms import Phis
 from attnc.passes.derive.reductions import Streamed
 from attnc.passes.derive.separate import NotSeparableError
 from attnc.passes.derive.state import State
@@ -54,16 +55,25 @@ def derive(problem: Problem) -> Monoid:
     algebra = _algebra(problem, members)
     for item in problem.members:
         _check_conditions(item, algebra)
-    state = State(algebra)
+    state = _state(problem, algebra, segments, [])
+    smaller = state.smaller()
+    if smaller:
+        state = _state(problem, algebra, segments, smaller)
+    with _refusing(problem.members[-1].tensor, algebra):
+        state.close()
+        return _monoid(problem, state, segments)
+
+
+def _state(problem: Problem, algebra: Algebra, segments: tuple[Segment, ...], preferred: list[Phis]) -> State:
+    """The reductions in order, each in terms of accumulators."""
+    state = State(algebra, preferred=preferred)
     for item in problem.members:
         with _refusing(item.tensor, algebra):
             state.centred = state.centred or state.centres(item)
     for item in problem.members:
         with _refusing(item.tensor, algebra):
             state.add(item, segments)
-    with _refusing(problem.members[-1].tensor, algebra):
-        state.close()
-        return _monoid(problem, state, segments)
+    return state
 
 
 def _check_conditions(item: Streamed, algebra: Algebra) -> None:

@@ -44,6 +44,8 @@ class Reference:
     y: Any
     maker: str = ""
     op: str = "max"
+    factor: Any = 1  # the reduction is this multiple of the reference
+    uses: set[Any] = field(default_factory=set)  # the multiples of the score that exponents take
 
 
 @dataclass
@@ -62,6 +64,19 @@ class State:
     extents: Phis = ()
     centred: bool = False
     squares: set[Any] = field(default_factory=set)
+    preferred: list[Phis] = field(default_factory=list)
+
+    def smaller(self) -> list[Phis]:
+        """Scores of which those of a reference are a multiple, where exponents take them: the reference's own form.
+
+        exp(2 * S) beside exp(S) keeps the maximum of S, in whatever order they come.
+        """
+        found = []
+        for item in self.references:
+            least = min(item.uses, default=sympy.Integer(1))
+            if least < 1:
+                found.append(tuple(None if score is None else least * score for score in item.scores))
+        return found
 
     def centres(self, item: Streamed) -> bool:
         """Whether a sum takes powers of a distance to a completed reduction, as a variance does."""
@@ -132,6 +147,8 @@ class State:
         if place is None:
             return self._symbol("sum", phis, when, None, inner)
         reference = self.references[place]
+        pairs = zip(phis, reference.scores, strict=True)
+        reference.uses |= {ratio(exponent_of(phi), score) for phi, score in pairs if reference.op == "max" and phi != 0}
         result = sympy.Integer(0)
         for coefficient, shifted in self._in_gauge(phis, reference):
             known = self._counts(shifted, when, inner)
@@ -202,8 +219,21 @@ class State:
         kept = tuple(
             score if test is not None and score != 0 else None for score, test in zip(scores, when, strict=True)
         )
-        self.references.append(Reference(kept, when, reduction, rho, y, self.maker))
+        factor, kept = self._scaled(kept)
+        name = reduction if factor == 1 else None
+        self.references.append(Reference(kept, when, name, rho, y, self.maker, factor=factor))
         return number
+
+    def _scaled(self, scores: Phis) -> tuple[Any, Phis]:
+        """The preferred scores that these are a multiple of, and the multiple; else themselves."""
+        for own in self.preferred:
+            pairs = [(a, b) for a, b in zip(scores, own, strict=True) if a is not None or b is not None]
+            if any(a is None or b is None for a, b in pairs):
+                continue
+            found = {ratio(a, b) for a, b in pairs}
+            if len(found) == 1 and all(item.is_number and item > 1 for item in found):
+                return found.pop(), own
+        return sympy.Integer(1), scores
 
     def _symbol(
         self, op: str, phis: Phis, when: tuple[tuple[Expr, ...] | None, ...], gauge: int | None, inner: tuple[str, ...]
@@ -237,8 +267,10 @@ class State:
         if item.op == "min":
             return offset + self._symbol("min", tuple(0 if s is None else s for s in scores), when, None, ())
         place = self._reference(tuple(0 if s is None else s for s in scores), when, item.tensor)
-        self.references[place].scores = scores
-        return offset + self.references[place].rho
+        reference = self.references[place]
+        if reference.factor == 1:
+            reference.scores = scores
+        return offset + reference.factor * reference.rho
 
     def _plain(self, op: str, bodies: Phis, when: tuple[tuple[Expr, ...] | None, ...], inner: tuple[str, ...]) -> Any:
         done = set(self.algebra.done.values())
