@@ -240,12 +240,14 @@ class Step(Node):
     """Tensors that are evaluated together, in dependence order.
 
     Where they define each other, `axes` gives for each the position of the axis along which every read
-    inside the cycle is strictly earlier (`forward`) or strictly later; else it is empty.
+    inside the cycle is strictly earlier (`forward`) or strictly later; else it is empty. `lags` are how
+    many positions a tensor runs behind the others: it is made at `position - lag` (forward).
     """
 
     tensors: tuple[str, ...]
     axes: tuple[int, ...] = ()
     forward: bool = True
+    lags: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

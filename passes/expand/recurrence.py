@@ -23,17 +23,20 @@ def expand_recurrence(state: Expansion, step: Step, expanded: Callable[[Expansio
     tensors = {name: expanded(state, name) for name in step.tensors}
     while _witnesses_grow(state, step, tensors):
         tensors = {name: expanded(state, name) for name in step.tensors}
-    made, axes = [], []
-    for name, position in zip(step.tensors, step.axes, strict=True):
+    made, axes, lags = [], [], []
+    for name, position, lag in zip(step.tensors, step.axes, step.lags, strict=True):
         if name in state.witnesses:
             witness, tensors[name] = _witnessed(state, tensors[name])
             made.append(witness)
             axes.append(state.witnesses[name][1].index(position))
+            lags.append(lag)
         made.append(tensors[name])
         axes.append(position)
+        lags.append(lag)
     for tensor in made:
         state.add(tensor, None)
-    state.steps.append(replace(step, tensors=tuple(tensor.name for tensor in made), axes=tuple(axes)))
+    names = tuple(tensor.name for tensor in made)
+    state.steps.append(replace(step, tensors=names, axes=tuple(axes), lags=tuple(lags)))
     state.cycle, state.witnesses = frozenset(), {}
 
 

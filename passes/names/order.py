@@ -10,6 +10,8 @@ from attnc.ir.indices import free_indices
 from attnc.ir.walk import walk
 from attnc.passes.sums import linear_terms
 
+Gap = tuple[str, str, int]  # the reader, what it reads, how much earlier
+
 
 def ordered(tensors: tuple[Tensor, ...], ranges: dict[str, Range]) -> tuple[Step, ...]:
     """The steps of evaluation; error A110 for a tensor that needs itself."""
@@ -39,21 +41,17 @@ def _recurrence(tensors: list[Tensor], ranges: dict[str, Range]) -> Step:
     """The axis of each tensor along which every read inside the cycle comes strictly earlier, or later."""
     names = {tensor.name for tensor in tensors}
     for forward in (True, False):
-        axes = _axes(tensors, names, forward)
-        if axes is not None:
-            order = _within(tensors, names, axes, forward)
+        for axis in range(len(tensors[0].axes)):
+            axes = _followed(tensors, names, axis)
+            gaps = _gaps(tensors, names, axes, forward) if axes is not None else None
+            lags = _lags(names, gaps) if gaps is not None else None
+            if axes is None or gaps is None or lags is None:
+                continue
+            order = _within(tensors, gaps, lags)
             if order is not None:
-                return Step(tuple(order), tuple(axes[name] for name in order), forward, span=tensors[0].span)
+                places = tuple(axes[name] for name in order)
+                return Step(tuple(order), places, forward, tuple(lags[name] for name in order), span=tensors[0].span)
     raise _no_order(tensors, names)
-
-
-def _axes(tensors: list[Tensor], names: set[str], forward: bool) -> dict[str, int] | None:
-    """Start from an axis of the first tensor and follow its index through the cycle."""
-    for axis in range(len(tensors[0].axes)):
-        found = _followed(tensors, names, axis)
-        if found is not None and _progresses(tensors, names, found, forward):
-            return found
-    return None
 
 
 def _followed(tensors: list[Tensor], names: set[str], axis: int) -> dict[str, int] | None:
@@ -79,30 +77,47 @@ def _follow(part: Part, read: Read, found: dict[str, int]) -> None:
             found[part.tensor] = places[0]
 
 
-def _progresses(tensors: list[Tensor], names: set[str], axes: dict[str, int], forward: bool) -> bool:
-    """Whether no read inside the cycle looks ahead along the axes, and every cycle of reads moves on."""
-    graph: networkx.DiGraph[str] = networkx.DiGraph()
+def _gaps(tensors: list[Tensor], names: set[str], axes: dict[str, int], forward: bool) -> list[Gap] | None:
+    """For every read inside the cycle how much earlier it lies at least; None where one cannot be compared."""
+    found = []
     for tensor in tensors:
         for part in tensor.parts:
             left = part.left[axes[tensor.name]]
             for read in (node for node in walk(part.value) if isinstance(node, Read) and node.tensor in names):
                 gap = _gap(left, read, axes, part, forward)
                 if gap is None:
-                    return False
-                if gap == 0:
-                    graph.add_edge(read.tensor, tensor.name)
-    return bool(networkx.is_directed_acyclic_graph(graph))
+                    return None
+                found.append((tensor.name, read.tensor, gap))
+    return found
+
+
+def _lags(names: set[str], gaps: list[Gap]) -> dict[str, int] | None:
+    """How many positions each tensor runs behind, so that no read looks ahead; None where no lag is enough.
+
+    Before   R[t+1] reads A[t], A[t] reads h[t+1]
+    After    A runs one position behind: it is made when h stands at t + 1
+    """
+    lags = dict.fromkeys(names, 0)
+    for _ in range(len(names) + 1):
+        before = dict(lags)
+        for reader, other, gap in gaps:
+            lags[reader] = max(lags[reader], lags[other] - gap)
+        if lags == before:
+            return lags
+    return None
 
 
 def _gap(left: Expr, read: Read, axes: dict[str, int], part: Part, forward: bool) -> int | None:
-    """How much earlier a read lies: 1 for strictly, 0 for the same position, None where that is not plain."""
+    """How much earlier a read lies, at least; negative where it lies later, None where that is not plain."""
     sub = read.subs[axes[read.tensor]]
     if _bounded(left, sub, part, forward):
         return 1
     difference = linear_terms(Map("sub", (left, sub) if forward else (sub, left)))
     number = difference.pop(Const(1), 0)
-    if all(isinstance(term, Coord) and factor > 0 for term, factor in difference.items()):
-        return 1 if number > 0 else 0 if number == 0 and not difference else 1 if number > 0 else None
+    if not difference:
+        return number
+    if number > 0 and all(isinstance(term, Coord) and factor > 0 for term, factor in difference.items()):
+        return number
     return _floored(left, sub)
 
 
@@ -130,16 +145,11 @@ def _bounded(left: Expr, sub: Expr, part: Part, forward: bool) -> bool:
     return False
 
 
-def _within(tensors: list[Tensor], names: set[str], axes: dict[str, int], forward: bool) -> list[str] | None:
-    """The order of a cycle's tensors at one position."""
+def _within(tensors: list[Tensor], gaps: list[Gap], lags: dict[str, int]) -> list[str] | None:
+    """The order of a cycle's tensors at one position; None where they wait for one another there."""
     graph: networkx.DiGraph[str] = networkx.DiGraph()
     graph.add_nodes_from(tensor.name for tensor in tensors)
-    for tensor in tensors:
-        for part in tensor.parts:
-            for read in (node for node in walk(part.value) if isinstance(node, Read) and node.tensor in names):
-                same = _gap(part.left[axes[tensor.name]], read, axes, part, forward) == 0
-                if same and read.tensor != tensor.name:
-                    graph.add_edge(read.tensor, tensor.name)
+    graph.add_edges_from((other, reader) for reader, other, gap in gaps if gap + lags[reader] - lags[other] == 0)
     try:
         return list(networkx.topological_sort(graph))
     except networkx.NetworkXUnfeasible:

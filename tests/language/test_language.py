@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from attnc.diagnostics import AttnError
 from attnc.ir import syntax
 from attnc.library import Library, Spec, parse_source
 from attnc.passes.expand import expand
@@ -13,11 +12,8 @@ from attnc.runtime.checks import on_oracle, run_checks
 from attnc.source import Source
 
 EVERY = sorted(Path(__file__).parent.glob("*.attn"))
-# Their loops read, at position t, a value of position t + 1 that another tensor of the loop has just made.
-LAGGED = {"set2set", "click_masked_cross_attention"}
 # A choice inside its loop asks whether a state exists; expansion does not order that question yet.
 UNEXPANDED = {"pointer_network"}
-FILES = [path for path in EVERY if path.stem not in LAGGED]
 
 
 def attentions(path: Path) -> list[tuple[Source, syntax.File, syntax.Attention]]:
@@ -26,7 +22,7 @@ def attentions(path: Path) -> list[tuple[Source, syntax.File, syntax.Attention]]
     return [(source, file, item) for item in file.definitions if isinstance(item, syntax.Attention)]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", EVERY, ids=lambda path: path.stem)
 def test_every_attention_resolves_and_expands(path: Path) -> None:
     for _, file, item in attentions(path):
         stated = resolve(file, item.name, {}, Library(path.parent).use)
@@ -39,15 +35,7 @@ def test_sixty_three_mechanisms_are_here() -> None:
     assert len(EVERY) == 63
 
 
-@pytest.mark.parametrize("path", [path for path in EVERY if path.stem in LAGGED], ids=lambda path: path.stem)
-def test_a_loop_with_a_lag_is_refused_with_its_place(path: Path) -> None:
-    _, file, item = attentions(path)[-1 if path.stem.startswith("click") else 0]
-    with pytest.raises(AttnError) as found:
-        resolve(file, item.name, {}, Library(path.parent).use)
-    assert found.value.code == "A110"
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", EVERY, ids=lambda path: path.stem)
 def test_worked_numbers_hold(path: Path) -> None:
     failed = [
         f"{item.name}.{result.name}: {result.message}"

@@ -24,9 +24,10 @@ def run_recurrence(step: Step, context: Context, value_of: Eval) -> None:
         context.tensors[tensor.name] = Stored(torch.zeros(shape, dtype=kind, device=context.device), base)
         present[tensor.name] = torch.zeros(shape, dtype=torch.bool, device=context.device)
     for position in _positions(step, tensors, context):
-        for tensor, axis in zip(tensors, step.axes, strict=True):
+        for tensor, axis, lag in zip(tensors, step.axes, step.lags, strict=True):
+            here = position - lag if step.forward else position + lag
             for number, part in enumerate(tensor.parts):
-                _advance(part, number, axis, position, present[tensor.name], context, value_of)
+                _advance(part, number, axis, here, present[tensor.name], context, value_of)
             settle_now(context.tensors[tensor.name], present[tensor.name])
 
 
@@ -37,11 +38,12 @@ def settle_now(stored: Stored, present: torch.Tensor) -> None:
 
 
 def _positions(step: Step, tensors: list[Tensor], context: Context) -> Iterator[int]:
-    """Every position along the recurrence axes, in the direction of the recurrence."""
+    """Every position along the recurrence axes, in the direction of the recurrence, and what runs behind."""
     ends = []
-    for tensor, axis in zip(tensors, step.axes, strict=True):
+    for tensor, axis, lag in zip(tensors, step.axes, step.lags, strict=True):
         lo, hi = tensor.axes[axis]
-        ends.append((int(context.number(lo)), int(context.number(hi))))
+        behind = lag if step.forward else -lag
+        ends.append((int(context.number(lo)) + behind, int(context.number(hi)) + behind))
     line = range(min(lo for lo, _ in ends), max(hi for _, hi in ends))
     yield from line if step.forward else reversed(line)
 
