@@ -115,7 +115,7 @@ def named(state: Expansion, site: Site, word: str, item: Valued) -> Expr:
 
     What depends on the recurrence or the derivative that it is part of stays where it is.
     """
-    kept = state.cycle | state.variables
+    kept = state.cycle | state.variables | {witness for witness, _ in state.witnesses.values()}
     if any(isinstance(node, Read) and node.tensor in kept for node in walk(item.value)):
         return item.value
     item = tidy(state, item)
