@@ -32,6 +32,7 @@ CALLS = {
     "floordiv": "floordiv_",
     "mod": "mod_",
     "pow": "pow_",
+    "uniform": "uniform_",
     "log": "std::log",
     "log2": "std::log2",
     "log1p": "std::log1p",

@@ -15,6 +15,20 @@ from attnc.source import NOWHERE
 
 HELPERS = {
     "multiply": ["", "", "@triton.jit", "def multiply(a, b):", "    return a * b"],
+    "uniform": [
+        "",
+        "",
+        "@triton.jit",
+        "def uniform(seed, c0, c1, c2, c3):",
+        "    # Philox-4x32-10 at these coordinates: the first word's top 24 bits",
+        "    word, _, _, _ = tl.philox(seed, word32(c0), word32(c1), word32(c2), word32(c3))",
+        "    return (word >> 8).to(tl.float32) * 5.9604644775390625e-08",
+        "",
+        "",
+        "@triton.jit",
+        "def word32(x):",
+        "    return tl.to_tensor(x).to(tl.uint32)",
+    ],
     "tanh": [
         "",
         "",

@@ -27,6 +27,7 @@ CALLS = {
     "abs": "tl.abs({0})",
     "sign": "tl.where({0} > 0, 1, tl.where({0} < 0, -1, 0))",
     "tanh": "tanh({0})",
+    "uniform": "uniform({0}, {1}, {2}, {3}, {4})",
     "sigmoid": "tl.sigmoid({0})",
     "softplus": "(tl.maximum({0}, 0.0) + tl.log(1.0 + tl.exp(-tl.abs({0}))))",
     "relu": "tl.maximum({0}, 0)",
@@ -166,7 +167,7 @@ class Printer:
             return self._power(args, texts)
         if op in ("and", "or") and axes:
             texts = [self._lifted(arg, text) for arg, text in zip(args, texts, strict=True)]
-        if op == "tanh":
+        if op in ("tanh", "uniform"):
             self.helpers.add(op)
         if op in CALLS:
             return CALLS[op].format(*(text if _plain(text) else f"({text})" for text in texts))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from attnc.ir.cascade import Cascade, Coord, Expr, Grad, Map, Order, Part, Read, Reduce, Tensor, Uniform
-from attnc.ir.indices import at, free_indices
+from attnc.ir.indices import at, captures, free_indices
 from attnc.ir.operators import COMPARISONS
 from attnc.ir.walk import top_down, walk
 
@@ -81,13 +81,14 @@ class Shapes:
 
     @cached_property
     def union_axes(self) -> tuple[tuple[Tensor, int], ...]:
-        """The axes along which a tensor's parts differ."""
+        """The axes along which a tensor's parts differ, each part along one index: g * SEG + r is read, not walked."""
         found = []
         for tensor in self.cascade.tensors:
             if tensor.name in self.recurrent:
                 continue
             for axis in range(len(tensor.axes)):
-                if len({part.left[axis] for part in tensor.parts}) > 1:
+                lefts = {part.left[axis] for part in tensor.parts}
+                if len(lefts) > 1 and all(len(free_indices(left)) <= 1 for left in lefts):
                     found.append((tensor, axis))
         return tuple(found)
 
@@ -126,7 +127,9 @@ class Shapes:
     def opened(self, read: Read) -> Expr | None:
         """The value that a read of a defined tensor stands for."""
         found = self.part_at(read)
-        return None if found is None else at(found[0].value, found[1])
+        if found is None or captures(found[0].value, found[1]):
+            return None
+        return at(found[0].value, found[1])
 
     def open_all(self, expr: Expr, stop: frozenset[str]) -> Expr:
         """The expression with every read of a defined tensor outside `stop` replaced by its value."""

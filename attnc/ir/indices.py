@@ -8,7 +8,7 @@ from typing import cast
 
 from attnc.ir.cascade import Coord, Expr, Grad, Order, Reduce, Softmax
 from attnc.ir.node import Node
-from attnc.ir.walk import children, rebuild
+from attnc.ir.walk import children, rebuild, walk
 
 
 @lru_cache(maxsize=65536)
@@ -45,6 +45,17 @@ def at(expr: Expr, values: Mapping[str, Expr]) -> Expr:
     if not values or free_indices(expr).isdisjoint(values):
         return expr
     return cast(Expr, _at(expr, values))
+
+
+def captures(expr: Expr, values: Mapping[str, Expr]) -> bool:
+    """Whether re-indexing would put an index under a reduction that binds it."""
+    for node in walk(expr):
+        if isinstance(node, Reduce | Order | Softmax):
+            inner = {index for index in free_indices(node) if index in values}
+            brought = frozenset[str]().union(*(free_indices(values[index]) for index in inner))
+            if brought & frozenset(node.over):
+                return True
+    return False
 
 
 def _at(node: Node, values: Mapping[str, Expr]) -> Node:

@@ -222,8 +222,10 @@ def _accumulator(
         if item.when[at] is None:
             continue
         body = opened(state.algebra.expr(phi, named))
-        inner = tuple(index for index in item.inner if index in free_indices(body))
-        lifts.append(Lift(at, Reduce("sum", inner, body) if inner else body, _tests(opened, item.when[at])))
+        tests = _tests(opened, item.when[at])
+        inside = tuple(test for test in tests if free_indices(test) & set(item.inner))
+        body = Reduce(item.op, item.inner, body, inside) if item.inner else body
+        lifts.append(Lift(at, body, tuple(test for test in tests if test not in inside)))
     keep = tuple((state.algebra.expr(coefficient, named), names[other]) for coefficient, other in item.keep)
     moved = () if item.gauge is None else _gauge_axes(problem, state, item.gauge, segments)
     axes = _axes(problem, tuple(lifts), segments, moved)

@@ -30,29 +30,27 @@ def limited(seconds: float) -> Iterator[None]:
 
     A timer raises it in this thread: signals would serve the main thread only, and belong to the caller.
     """
-    thread, lock, state = threading.get_ident(), threading.Lock(), {"over": False, "raised": False}
+    thread, over, sent = threading.get_ident(), threading.Event(), threading.Event()
 
     def stop() -> None:
-        with lock:
-            if not state["over"]:
-                state["raised"] = True
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(TooLongError))
+        wait = seconds
+        while not over.wait(wait):  # again, should a callback that ignores exceptions have swallowed it
+            sent.set()
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(TooLongError))
+            wait = 0.1
 
-    timer = threading.Timer(seconds, stop)
-    timer.daemon = True
-    timer.start()
+    threading.Thread(target=stop, daemon=True).start()
     try:
         yield
     finally:
-        timer.cancel()
-        with lock:
-            state["over"] = True
-        if state["raised"]:
-            _received()
+        _end(over, sent)
 
 
-def _received() -> None:
-    """Wait for an exception that is on its way: it must not arrive later, in the caller."""
+def _end(over: threading.Event, sent: threading.Event) -> None:
+    """Nothing is sent from now on, and what is on its way arrives here, not later in the caller."""
+    while not over.is_set():
+        with suppress(TooLongError):
+            over.set()
     with suppress(TooLongError):
-        for _ in range(100):
+        for _ in range(100 if sent.is_set() else 0):
             time.sleep(0.001)

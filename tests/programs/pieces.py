@@ -109,6 +109,11 @@ WEIGHTS = (
         ("lam[h]",),
     ),
     Piece("O[b,h,m,f] = mean[n](S * {V})"),
+    Piece(
+        "A[b,h,m,n] = softmax[n](S)\nD[b,h,m,n] = A * (uniform[b,h,m,n](seed) >= 0.25) / 0.75\n"
+        "O[b,h,m,f] = sum[n](D * {V})",
+        ("seed[]: int",),
+    ),
     Piece("O[b,h,m,f] = max[n](S + {V})"),
     Piece("O[b,h,m,f] = min[n](S * {V})"),
     Piece("O[b,h,m,f] = logsumexp[n](S + {V})"),

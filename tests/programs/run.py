@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -22,12 +24,37 @@ class Outcome:
     failures: tuple[str, ...]
 
 
+def strided(tensor: torch.Tensor, kind: int) -> torch.Tensor:
+    """The same values: as they are, every second element of a tensor, axes reversed, or inside a larger one."""
+    if tensor.dim() == 0 or kind % 4 == 0:
+        return tensor
+    if kind % 4 == 1:
+        return torch.stack([tensor, torch.ones_like(tensor)], -1)[..., 0]
+    if kind % 4 == 2:
+        turned = tensor.permute(tuple(reversed(range(tensor.dim())))).contiguous()
+        return turned.permute(tuple(reversed(range(tensor.dim()))))
+    wide = torch.zeros([extent + 3 for extent in tensor.shape], dtype=tensor.dtype)
+    inner = wide[tuple(slice(2, extent + 2) for extent in tensor.shape)]
+    return inner.copy_(tensor)
+
+
+@contextmanager
+def fresh_memory_is_nan() -> Iterator[None]:
+    """New tensors hold NaN until something is written to them."""
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
 def run_program(program: Program, dtype: torch.dtype = torch.float32) -> Outcome:
-    """The program called once on drawn inputs, outputs judged by the contract."""
+    """The program called once on drawn inputs with odd strides, outputs judged by the contract."""
     attention = attnc.compile(program.text)
     analysed = attention.program()
     inputs = draw(analysed.stated, program.shape, {}, dtype, program.seed)
-    with warnings.catch_warnings():
+    inputs = {name: strided(tensor, program.seed + place) for place, (name, tensor) in enumerate(inputs.items())}
+    with warnings.catch_warnings(), fresh_memory_is_nan():
         warnings.simplefilter("ignore")
         results = attention(**inputs)
     names = analysed.stated.outputs

@@ -92,6 +92,19 @@ inline int64_t pow_(int64_t a, int64_t b) {
 }
 template <class T> inline T pow_(T a, T b) { return std::pow(a, b); }
 
+// Philox-4x32-10 (Salmon et al., 2011): the top 24 bits of the block's first word, in [0, 1).
+inline float uniform_(int64_t seed, int64_t a, int64_t b, int64_t c, int64_t d) {
+  uint32_t c0 = (uint32_t)a, c1 = (uint32_t)b, c2 = (uint32_t)c, c3 = (uint32_t)d;
+  uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)((uint64_t)seed >> 32);
+  for (int round = 0; round < 10; ++round) {
+    const uint64_t one = (uint64_t)0xD2511F53u * c0, two = (uint64_t)0xCD9E8D57u * c2;
+    c0 = (uint32_t)(two >> 32) ^ c1 ^ k0, c1 = (uint32_t)two;
+    c2 = (uint32_t)(one >> 32) ^ c3 ^ k1, c3 = (uint32_t)one;
+    k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
+  }
+  return (float)(c0 >> 8) * 0x1p-24f;
+}
+
 // ---- out[r][m] = sum over k of w(r, k) * x[k][m] ------------------------------------------------
 // x and out lie with the parallel index last; w is read where it lies, by two strides.
 template <int BYTES, class T> struct Vector { typedef T type __attribute__((vector_size(BYTES), aligned(alignof(T)))); };
