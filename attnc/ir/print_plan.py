@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attnc.ir.cascade import Expr
+from attnc.ir.cascade import Coord, Expr
 from attnc.ir.print_expression import PRODUCT, Sizes, capital, show, show_where
 from attnc.ir.stage import Accumulator, Finish, Gauge, Host, Lift, Monoid, Plan, Segment, Stream
 
@@ -51,7 +51,8 @@ def show_monoid(monoid: Monoid, sizes: Sizes = capital) -> Iterator[str]:
 def _segment(item: Segment, sizes: Sizes) -> str:
     if item.index is None:
         return f"one more point at {show(item.lo, sizes)}"
-    return f"{show(item.lo, sizes)} <= {item.index} < {show(item.hi, sizes)}"
+    where = "" if item.at == Coord(item.index) else f" at {show(item.at, sizes)}"
+    return f"{show(item.lo, sizes)} <= {item.index} < {show(item.hi, sizes)}{where}"
 
 
 def _axes(axes: tuple[str, ...]) -> str:

@@ -19,12 +19,14 @@ class Segment(Node):
     """A piece of the streaming axis: the points lo <= index < hi, or one virtual key (index is None).
 
     A stream over an axis that is defined by parts has one segment per part; a reduction over an
-    ordinary index has one.
+    ordinary index has one. `at` is where on the axis a point lies: 2 * p and 2 * p + 1 are two segments
+    over the same index.
     """
 
     index: str | None
     lo: Expr
     hi: Expr
+    at: Expr
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ def _cuts(shapes: Shapes, reduce: Reduce, index: str) -> list[tuple[Segment, Exp
         if _walks(shapes, reduce, index, tensor.name, axis):
             found.append(tuple(part.left[axis] for part in tensor.parts))
     if not found:
-        return [(Segment(index, item.lo, item.hi), Coord(index))]
+        return [(Segment(index, item.lo, item.hi, Coord(index)), Coord(index))]
     if len(set(found)) > 1:
         return None
     return [(_segment(shapes, left), left) for left in found[0]]
@@ -91,9 +91,9 @@ def _walks(shapes: Shapes, expr: Node, index: str, name: str, axis: int, seen: f
 def _segment(shapes: Shapes, left: Expr) -> Segment:
     indices = [node.index for node in walk(left) if isinstance(node, Coord)]
     if not indices:
-        return Segment(None, left, Map("add", (left, Const(1))))
+        return Segment(None, left, Map("add", (left, Const(1))), left)
     item = shapes.cascade.range(indices[0])
-    return Segment(item.index, item.lo, item.hi)
+    return Segment(item.index, item.lo, item.hi, left)
 
 
 def _at_segment(

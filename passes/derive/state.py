@@ -265,8 +265,10 @@ class State:
             raise NotSeparableError(offset)
         scores = tuple(score for score, _ in parts)
         if item.op == "min":
-            return offset + self._symbol("min", tuple(0 if s is None else s for s in scores), when, None, ())
-        place = self._reference(tuple(0 if s is None else s for s in scores), when, item.tensor)
+            return offset + self._symbol(
+                "min", tuple(sympy.Integer(0) if s is None else s for s in scores), when, None, ()
+            )
+        place = self._reference(tuple(sympy.Integer(0) if s is None else s for s in scores), when, item.tensor)
         reference = self.references[place]
         if reference.factor == 1:
             reference.scores = scores

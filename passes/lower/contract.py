@@ -214,7 +214,7 @@ def _looped(
     with scope.block(index, tiled=step > 1, level=level) as block:
         value = lift()
         kind = scope.type(value)
-    state = scope.state(f"{op}", kind, identity(op, kind.dtype), level)
+    state = scope.state(op, kind, identity(op, kind.dtype), level, block.body)
     update = k.Update(state, op, (), value)
     body = (*block.body, k.Fold((update,), span=source.span))
     cut = values.frame.extent(index) % step != 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -85,10 +85,10 @@ class Scope:
         self.blocks[level + 1 :] = aside
         self.open -= {node.name for node in block.body if isinstance(node, k.Let | k.Load | k.State)}
 
-    def fresh(self, name: str, kind: TileType) -> str:
-        """A name not bound in an open block; a closed block's name only for a value of the same type."""
+    def fresh(self, name: str, kind: TileType, inside: frozenset[str] = frozenset()) -> str:
+        """A name not bound in an open block nor `inside`; a closed block's name only for a value of the same type."""
         choice, number = name, 1
-        while choice in self.open or self.types.get(choice, kind) != kind:
+        while choice in self.open or choice in inside or self.types.get(choice, kind) != kind:
             number += 1
             choice = f"{name}{number}"
         self.open.add(choice)
@@ -122,11 +122,11 @@ class Scope:
         self.blocks[level].body.append(replace(load, name=bound))
         return k.Use(bound)
 
-    def state(self, name: str, kind: TileType, init: k.Value, level: int, why: str = "") -> str:
-        """A state declared in block `level`."""
-        bound = self.fresh(name, kind)
+    def state(self, name: str, kind: TileType, init: k.Value, level: int, over: Sequence[k.Statement] = ()) -> str:
+        """A state declared in block `level`, changed by the statements `over` it, whose own names it must not take."""
+        bound = self.fresh(name, kind, declared(over))
         self.depths[bound] = level
-        self.blocks[level].body.append(k.State(bound, init, why))
+        self.blocks[level].body.append(k.State(bound, init))
         return bound
 
     def recall(self, key: object, level: int) -> str | None:
@@ -138,3 +138,9 @@ class Scope:
         self.depths[bound] = level
         self.blocks[level].known[key] = bound
         return bound
+
+
+def declared(body: Sequence[k.Statement]) -> frozenset[str]:
+    """The names that statements declare, at any depth."""
+    nodes = (node for statement in body for node in walk(statement))
+    return frozenset(node.name for node in nodes if isinstance(node, k.Let | k.Load | k.State))

@@ -21,7 +21,7 @@ def online_softmax() -> Stream:
     mixed = Accumulator("o", "sum", ("m", "f"), (Lift(0, Map("mul", (weight, value)), CAUSAL),), "r", ((keep, "o"),))
     ratio = Map("div", (Var("o"), Var("d")))
     finish = Finish("O", (Coord("m"), Coord("f")), ("m", "f"), ratio)
-    segment = Segment("n", Const(0), Size("n"))
+    segment = Segment("n", Const(0), Size("n"), Coord("n"))
     return Stream("forward", Monoid((segment,), (gauge,), (total, mixed), (finish,)), "n", "m", ("b", "h"))
 
 

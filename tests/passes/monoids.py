@@ -57,7 +57,7 @@ def softmax_monoid(body: Expr, *, lse: bool = False) -> Monoid:
     if lse:
         logarithm = op("add", Var("top"), op("log", Var("total")))
         finishes.append(Finish("L", (B, H, M), ("b", "h", "m"), Choose(empty, Const(-float("inf")), logarithm)))
-    return Monoid((Segment("n", Const(0), Size("n")),), (gauge,), (total, acc), tuple(finishes))
+    return Monoid((Segment("n", Const(0), Size("n"), Coord("n")),), (gauge,), (total, acc), tuple(finishes))
 
 
 def cascade(outputs: tuple[str, ...], *, slope: bool) -> Cascade:
