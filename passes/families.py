@@ -5,10 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from attnc.ir.cascade import Cascade, Coord, Expr, Grad, Map, Order, Part, Read, Reduce, Tensor, Uniform
+from attnc.ir.cascade import (
+    Cascade,
+    Choose,
+    Const,
+    Coord,
+    Expr,
+    Grad,
+    Map,
+    Order,
+    Part,
+    Read,
+    Reduce,
+    Size,
+    Tensor,
+    Uniform,
+)
 from attnc.ir.indices import at, captures, free_indices
+from attnc.ir.node import Node
 from attnc.ir.operators import COMPARISONS
+from attnc.ir.sizes import evaluate
 from attnc.ir.walk import top_down, walk
+
+SHORT = 64  # a constant extent of so many points is no length
+POLYNOMIAL = ("add", "sub", "mul", "div", "neg", "real", "int", "stop")
 
 
 @dataclass(frozen=True)
@@ -39,13 +59,59 @@ class Shapes:
 
         A layout convention, not a matter of meaning: it decides what is tiled, never what is computed.
         """
-        last: dict[str, bool] = {}
+        return frozenset(index for index, last in self._lasts.items() if all(last)) - self._positions
+
+    @cached_property
+    def lengths(self) -> frozenset[str]:
+        """The indices that a stream may walk: positions, those folded by more than a sum of products, and those
+        that are the last axis of no real tensor.
+
+        In Y[b,n,o] = sum[d](X[b,n,d] * W[d,o]) d is none: it is contracted, and X keeps it last.
+        """
+        never_last = {index for index, last in self._lasts.items() if not any(last)}
+        never_last |= {item.index for item in self.cascade.ranges if item.index not in self._lasts}
+        return frozenset((self.walked | never_last) - self.features - self._short)
+
+    @cached_property
+    def walked(self) -> frozenset[str]:
+        """The indices that the program treats as positions, whatever the layout of its inputs."""
+        return frozenset((self._positions | self._folded) - self.features - self._short)
+
+    @cached_property
+    def _lasts(self) -> dict[str, list[bool]]:
+        """For each index of a real input with two axes or more, where it stands: whether last, tensor by tensor."""
+        found: dict[str, list[bool]] = {}
         for item in self.cascade.inputs:
-            if item.type != "real" or len(item.indices) < 2:
-                continue
-            for place, index in enumerate(item.indices):
-                last[index] = last.get(index, True) and place == len(item.indices) - 1
-        return frozenset(index for index, is_last in last.items() if is_last) - self._positions
+            if item.type == "real" and len(item.indices) > 1:
+                for place, index in enumerate(item.indices, 1):
+                    found.setdefault(index, []).append(place == len(item.indices))
+        return found
+
+    @cached_property
+    def _folded(self) -> set[str]:
+        """The indices of maxima, of orders, and of sums of anything but products."""
+        found: set[str] = set()
+        for tensor in self.cascade.tensors:
+            for node in walk(tensor):
+                if isinstance(node, Order) or (isinstance(node, Reduce) and node.op != "sum"):
+                    found |= set(node.over)
+                elif isinstance(node, Reduce):
+                    opened = (self.open_all(item, self._reduced) for item in (node.body, *node.when))
+                    inside = [item for expr in opened for item in walk(expr) if _is_function(item)]
+                    found |= {index for index in node.over if any(index in free_indices(item) for item in inside)}
+        return found
+
+    @cached_property
+    def _short(self) -> set[str]:
+        """The indices of a constant extent of a few points."""
+        ranges = (item for item in self.cascade.ranges if not any(isinstance(node, Size) for node in walk(item)))
+        return {item.index for item in ranges if evaluate(item.hi, {}) - evaluate(item.lo, {}) <= SHORT}
+
+    @cached_property
+    def _reduced(self) -> frozenset[str]:
+        """The tensors that are defined by a reduction."""
+        parts = ((tensor.name, part) for tensor in self.cascade.tensors for part in tensor.parts)
+        return frozenset(name for name, part in parts if isinstance(part.value, Reduce))
 
     @cached_property
     def _positions(self) -> frozenset[str]:
@@ -141,6 +207,13 @@ class Shapes:
             return None
 
         return top_down(expr, rule)  # type: ignore[no-any-return]
+
+
+def _is_function(node: Node) -> bool:
+    """Whether a node is more than a polynomial of what it is made of."""
+    if isinstance(node, Map) and node.op == "pow":
+        return not isinstance(node.args[1], Const)
+    return isinstance(node, Choose | Uniform) or (isinstance(node, Map) and node.op not in POLYNOMIAL)
 
 
 def _whole(expr: Expr) -> bool:

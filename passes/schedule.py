@@ -54,6 +54,7 @@ def is_heavy(draft: Draft, names: tuple[str, ...]) -> bool:
     """Whether some value in a step is for each pair of positions, or the step loops over a length in sequence."""
     family = draft.shapes.family
     lengths = {family[index] for role in draft.roles.values() for index in (role.parallel, role.index)}
+    lengths |= {family[index] for index in draft.shapes.walked}
     parts = [part for name in names for part in draft.shapes.tensors[name].parts]
     spaces = [frozenset(part.indices) for part in parts]
     spaces += [free_indices(node) for part in parts for node in walk(part.value) if isinstance(node, Map | Read)]

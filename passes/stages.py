@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
-from attnc.ir.cascade import Expr, Read, Reduce
+from attnc.ir.cascade import Coord, Expr, Part, Read, Reduce
 from attnc.ir.indices import free_indices
 from attnc.ir.walk import walk
 from attnc.passes.derive.reductions import cut
@@ -27,12 +29,15 @@ class Role:
         return self.family, self.parallel, self.grid
 
 
-def role_of(shapes: Shapes, name: str) -> Role | None:
+def role_of(shapes: Shapes, name: str, kept: frozenset[str]) -> Role | None:
     """How a tensor's reduction streams, or None where it does not: it is cheap, or has no stream.
+
+    `kept` are reductions that stream themselves: their values are rows, not pairs.
 
     Before   O[b,h,m,f] = sum[n](A[b,h,m,n] * V[b,h,n,f])
     After    stream n, parallel m (which V lacks), grid b and h, inner f
-    Holds    where something but a product carries both m and n; a plain matrix product is left to PyTorch.
+    Holds    where something but a product carries both m and n, or a condition does; a plain matrix product is
+             left to PyTorch.
     """
     tensor = shapes.tensors[name]
     if len(tensor.parts) != 1 or name in shapes.recurrent:
@@ -40,61 +45,76 @@ def role_of(shapes: Shapes, name: str) -> Role | None:
     part = tensor.parts[0]
     if not isinstance(part.value, Reduce) or part.value.op in ("argmax", "argmin"):
         return None
-    found = [role for index in part.value.over if (role := _role(shapes, part.value, part.indices, index))]
+    found = [role for index in part.value.over if (role := _role(shapes, part, index, kept))]
     return found[0] if len(found) == 1 else None
 
 
-def _role(shapes: Shapes, reduce: Reduce, indices: tuple[str, ...], index: str) -> Role | None:
-    if index in shapes.features:
+def _role(shapes: Shapes, part: Part, index: str, kept: frozenset[str]) -> Role | None:
+    reduce, indices = cast(Reduce, part.value), part.indices
+    if index not in shapes.lengths:
         return None
     pieces = cut(shapes, reduce, index)
     if pieces is None:
         return None
-    opened = [shapes.open_all(item, frozenset()) for piece in pieces for item in (piece.body, *piece.when)]
-    tests = [shapes.open_all(item, frozenset()) for piece in pieces for item in piece.when]
     family = shapes.family[index]
-    inside = tuple(item for item in opened if _along(shapes, item, family))
+    bodies = _along(shapes, [piece.body for piece in pieces], family, kept)
+    tests = _along(shapes, [test for piece in pieces for test in piece.when], family, kept)
     candidates = [
         item
         for item in indices
         if item not in shapes.features
-        and _lacked(shapes, inside, family, item)
-        and any(_joint(shapes, expr, item, family) for expr in inside)
+        and _lacked(shapes, (*bodies, *tests), family, item)
+        and (any(_joint(shapes, expr, item, family) for expr in bodies) or any(item in free_indices(t) for t in tests))
     ]
     if not candidates:
         return None
     compared = [item for item in candidates if any(item in free_indices(test) for test in tests)]
     parallel = (compared or candidates)[-1]
-    inner = tuple(item for item in indices if item in shapes.features)
+    inner = tuple(item for item in indices if item != parallel and _is_column(shapes, bodies, family, item))
     grid = tuple(item for item in indices if item != parallel and item not in inner)
     return Role(index, family, parallel, grid, inner)
 
 
-def _along(shapes: Shapes, expr: Expr, family: str) -> bool:
+def _along(shapes: Shapes, exprs: Sequence[Expr], family: str, kept: frozenset[str]) -> tuple[Expr, ...]:
+    """The expressions that vary along the stream, every definition in them opened."""
+    opened = (shapes.open_all(item, kept) for item in exprs)
+    return tuple(item for item in opened if _varies(shapes, item, family))
+
+
+def _varies(shapes: Shapes, expr: Expr, family: str) -> bool:
     return any(shapes.family[index] == family for index in free_indices(expr))
 
 
 def _joint(shapes: Shapes, expr: Expr, item: str, family: str) -> bool:
-    """Whether the two meet in more than a product; a whole tensor given over both counts."""
-    for index in free_indices(expr):
-        if shapes.family[index] == family:
-            reads = (node for node in walk(expr) if isinstance(node, Read))
-            if joint(expr, item, index) or any({item, index} <= free_indices(read) for read in reads):
-                return True
-    return False
+    """Whether the two meet in more than a product."""
+    along = (index for index in free_indices(expr) if shapes.family[index] == family)
+    return any(joint(expr, item, index) for index in along)
+
+
+def _is_column(shapes: Shapes, bodies: tuple[Expr, ...], family: str, item: str) -> bool:
+    """Whether an index is whole inside a tile: a feature, or the last axis of streamed values that all scores lack."""
+    if item in shapes.features:
+        return True
+    found = (node for expr in bodies for node in walk(expr) if isinstance(node, Read) and item in free_indices(node))
+    reads = [read for read in found if _varies(shapes, read, family)]
+    last = all(node.subs[-1] == Coord(item) for node in reads) and bool(reads)
+    return last and not any(_joint(shapes, expr, item, family) for expr in bodies)
 
 
 def _lacked(shapes: Shapes, inside: tuple[Expr, ...], family: str, item: str) -> bool:
     """Whether some operand of the stream lacks the index, or there is none: rows of a tile share what is read."""
-    reads = [node for expr in inside for node in walk(expr) if isinstance(node, Read) and _along(shapes, node, family)]
+    reads = [node for expr in inside for node in walk(expr) if isinstance(node, Read) and _varies(shapes, node, family)]
     return not reads or any(item not in free_indices(read) for read in reads)
 
 
 def roles(shapes: Shapes) -> dict[str, Role]:
     """Every streamable reduction with its role, in the order of computation."""
     names = sorted(shapes.tensors, key=shapes.position.__getitem__)
-    found = {name: role_of(shapes, name) for name in names}
-    kept = {name: role for name, role in found.items() if role is not None}
+    kept: dict[str, Role] = {}
+    for name in names:
+        role = role_of(shapes, name, frozenset(kept))
+        if role is not None:
+            kept[name] = role
     return {name: role for name, role in kept.items() if not _nested(shapes, name, role, kept)}
 
 
