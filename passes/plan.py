@@ -76,8 +76,7 @@ def _derived(draft: Draft, group: Group) -> Monoid:
     """The stage's monoid; error A302 where the algebra takes too long."""
     problem, seconds = _problem(draft, group), seconds_allowed()
     try:
-        with limited(seconds):
-            return derive(problem)
+        return limited(seconds, lambda: derive(problem))
     except TooLongError:
         span = draft.shapes.tensors[group.members[-1]].parts[0].span
         what = f"the derivation of `{group.members[-1]}` was stopped after {seconds:g} s"

@@ -6,10 +6,14 @@ import ctypes
 import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
 
 SECONDS = 60.0
+TICK = 0.05  # seconds between looks, and between exceptions: a callback that ignores them may swallow the first
+
+Result = TypeVar("Result")
 
 
 class TooLongError(BaseException):
@@ -19,38 +23,56 @@ class TooLongError(BaseException):
 def seconds_allowed() -> float:
     """The limit for one stage: ATTNC_SYMBOLIC_SECONDS, or a minute."""
     try:
-        return float(os.environ["ATTNC_SYMBOLIC_SECONDS"])
+        given = float(os.environ["ATTNC_SYMBOLIC_SECONDS"])
     except (KeyError, ValueError):
         return SECONDS
+    return given if given > 0 else SECONDS
 
 
-@contextmanager
-def limited(seconds: float) -> Iterator[None]:
-    """The body, stopped with `TooLongError` after this many seconds.
+@dataclass
+class _Watch:
+    """What the worker and its watcher tell each other, in plain flags: an exception could leave a lock held."""
 
-    A timer raises it in this thread: signals would serve the main thread only, and belong to the caller.
+    thread: int
+    over: bool = False  # the work has ended
+    sent: bool = False  # an exception was sent, or is about to be
+    gone: bool = False  # nothing is sent any more
+
+
+def limited(seconds: float, work: Callable[[], Result]) -> Result:
+    """What the work gives, if it ends within this many seconds; else `TooLongError`.
+
+    Another thread raises it in this one: signals would serve the main thread only, and belong to the caller.
+    An exception from outside arrives between two instructions, anywhere. So the watcher starts inside `try`, the
+    first thing after the work is the flag that stops it, and at most one exception is then still on its way.
     """
-    thread, over, sent = threading.get_ident(), threading.Event(), threading.Event()
-
-    def stop() -> None:
-        wait = seconds
-        while not over.wait(wait):  # again, should a callback that ignores exceptions have swallowed it
-            sent.set()
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(TooLongError))
-            wait = 0.1
-
-    threading.Thread(target=stop, daemon=True).start()
+    watch = _Watch(threading.get_ident())
     try:
-        yield
+        threading.Thread(target=_stop, args=(watch, time.monotonic() + seconds), daemon=True).start()
+        return work()
     finally:
-        _end(over, sent)
+        watch.over = True
+        try:  # noqa: SIM105 - `suppress` would be a call before the block: one more place for it to arrive
+            _await_the_last(watch)
+        except TooLongError:
+            pass
 
 
-def _end(over: threading.Event, sent: threading.Event) -> None:
-    """Nothing is sent from now on, and what is on its way arrives here, not later in the caller."""
-    while not over.is_set():
-        with suppress(TooLongError):
-            over.set()
-    with suppress(TooLongError):
-        for _ in range(100 if sent.is_set() else 0):
-            time.sleep(0.001)
+def _await_the_last(watch: _Watch) -> None:
+    """Whatever has been sent has arrived, or never will."""
+    while watch.sent and not watch.gone:
+        time.sleep(0.001)
+    if watch.sent:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(watch.thread), None)
+
+
+def _stop(watch: _Watch, end: float) -> None:
+    """Raise `TooLongError` in the watched thread from `end` on, until its work is over."""
+    while not watch.over:
+        left = end - time.monotonic()
+        if left <= 0:
+            watch.sent = True  # first said, then looked: either this sees the end, or the end sees this
+            if not watch.over:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(watch.thread), ctypes.py_object(TooLongError))
+        time.sleep(min(left, TICK) if left > 0 else TICK)
+    watch.gone = True

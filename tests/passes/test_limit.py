@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -30,9 +31,12 @@ def test_a_derivation_that_takes_too_long_is_an_error(monkeypatch: pytest.Monkey
 
 
 def test_work_in_time_is_left_alone() -> None:
-    with limited(30):
-        done = True
-    assert done
+    assert limited(30, lambda: 7) == 7
+
+
+def test_what_the_work_raises_is_passed_on() -> None:
+    with pytest.raises(ZeroDivisionError):
+        limited(30, lambda: 1 // 0)
 
 
 def test_another_thread_is_stopped_as_well() -> None:
@@ -40,8 +44,7 @@ def test_another_thread_is_stopped_as_well() -> None:
 
     def work() -> None:
         try:
-            with limited(0.05):
-                spin(20)
+            limited(0.05, lambda: spin(20))
         except TooLongError:
             heard.append("stopped")
         spin(0.2)
@@ -53,11 +56,35 @@ def test_another_thread_is_stopped_as_well() -> None:
     assert heard == ["stopped", "went on"]
 
 
-def test_nothing_arrives_after_the_end() -> None:
-    for _ in range(20):
-        try:
-            with limited(0.002):
-                spin(0.002)
-        except TooLongError:
-            pass
+def test_a_swallowed_exception_is_sent_again() -> None:
+    def stubborn() -> None:
+        for _ in range(2):
+            with suppress(TooLongError):
+                spin(20)
+        spin(20)
+
+    start = time.monotonic()
+    with pytest.raises(TooLongError):
+        limited(0.02, stubborn)
+    assert time.monotonic() - start < 10
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.001, 0.002, 0.003])
+def test_nothing_arrives_after_the_end(delay: float) -> None:
+    """Work that ends just as its time does: the exception comes before the end, or never."""
+    before = threading.active_count()
+    for _ in range(15):
+        with suppress(TooLongError):
+            limited(0.002, lambda: spin(delay))
         spin(0.003)
+    spin(0.2)
+    assert threading.active_count() <= before
+
+
+def test_work_inside_work_is_stopped_at_the_nearer_limit() -> None:
+    def inner() -> str:
+        with suppress(TooLongError):
+            limited(0.02, lambda: spin(20))
+        return "inner stopped"
+
+    assert limited(30, inner) == "inner stopped"
