@@ -16,10 +16,13 @@ __all__ = ["AttnError", "compile", "load", "stats", "std"]
 
 def load(reference: str | Path, *, strict: bool = False) -> Attention:
     """The attention of `std:NAME`, `file.attn` (its last) or `file.attn#NAME`."""
+    from os import PathLike, fspath
+
     from attnc.library import find
     from attnc.runtime.attention import Attention
 
-    return Attention(find(reference), strict=strict)
+    path = fspath(reference) if isinstance(reference, PathLike) else reference
+    return Attention(find(_text(path, "load", "a path or `std:NAME`")), strict=strict)
 
 
 def compile(text: str, name: str | None = None, *, strict: bool = False) -> Attention:
@@ -28,7 +31,16 @@ def compile(text: str, name: str | None = None, *, strict: bool = False) -> Atte
     from attnc.runtime.attention import Attention
     from attnc.source import Source
 
+    text = _text(text, "compile", "the text of a spec").replace("\r\n", "\n")
     return Attention(Spec(Source("<string>", text), name, None), strict=strict)
+
+
+def _text(value: object, function: str, wanted: str) -> str:
+    from attnc.diagnostics import error
+
+    if isinstance(value, str):
+        return value
+    raise error("A615", f"`attnc.{function}` wants {wanted}, but got `{type(value).__name__}`")
 
 
 def stats() -> dict[str, int]:
@@ -38,13 +50,20 @@ def stats() -> dict[str, int]:
     return dict(COUNTS)
 
 
+class _UnknownNameError(AttnError, AttributeError):
+    """An attention that the library lacks: an AttnError which `hasattr` understands."""
+
+
 class _Standard:
     """The standard library: `attnc.std.alibi` is `attnc.load("std:alibi")`."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        attention = load(f"std:{name}")
+        try:
+            attention = load(f"std:{name}")
+        except AttnError as mistake:
+            raise (_UnknownNameError(*mistake.diagnostics) if mistake.code == "A610" else mistake) from None
         setattr(self, name, attention)
         return attention
 

@@ -95,10 +95,10 @@ def find(reference: str | Path) -> Spec:
 
 def _standard(name: str, inner: str | None) -> Spec:
     if inner is None and name in standard_attentions():
-        file = standard_attentions()[name]
-        return Spec(read(file), name, standard_folder())
-    file = standard_folder().joinpath(*name.split(".")).with_suffix(".attn")
-    if not file.is_file():
+        return Spec(read(standard_attentions()[name]), name, standard_folder())
+    path = name.split(".")
+    file = standard_folder().joinpath(*path).with_suffix(".attn")
+    if not all(map(str.isidentifier, path)) or not file.is_file():
         raise _unknown_standard(name)
     return Spec(read(file), inner, standard_folder())
 

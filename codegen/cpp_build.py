@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from attnc.diagnostics import error
+from attnc.diagnostics import AttnError, error
 from attnc.ir.kernel import Kernel
 
 HEADERS = Path(__file__).parent / "templates" / "cpp"
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-fopenmp", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math")
 WARNINGS = ("-Wall", "-Werror", "-Wno-unknown-pragmas", "-Wno-psabi", "-Wno-aggressive-loop-optimizations")
+PROBE = '#include <cmath>\n#include <cstdint>\nextern "C" int64_t attnc_probe(int64_t n) { return n + 1; }\n'
 
 
 @dataclass(frozen=True)
@@ -47,28 +48,53 @@ def compiler() -> str:
 @cache
 def command() -> tuple[str, ...]:
     """The compiler, its version and the flags: what a binary depends on besides its source."""
-    version = subprocess.run([compiler(), "--version"], capture_output=True, text=True, check=False).stdout
-    target = subprocess.run(
-        [compiler(), "-march=native", "-Q", "--help=target"], capture_output=True, text=True, check=False
-    ).stdout
+    version = _run([compiler(), "--version"]).stdout
+    target = _run([compiler(), "-march=native", "-Q", "--help=target"]).stdout
     return (compiler(), version, target, *FLAGS, *WARNINGS)
 
 
 def compile_source(source: str) -> bytes:
-    """The shared object of a source; error A901 with the compiler's words where it is refused."""
-    with tempfile.TemporaryDirectory(prefix="attnc-") as folder:
-        file, binary = Path(folder, "kernel.cpp"), Path(folder, "kernel.so")
-        file.write_text(source, encoding="utf-8")
-        call = [compiler(), *FLAGS, *WARNINGS, f"-I{HEADERS}", str(file), "-o", str(binary)]
-        done = subprocess.run(call, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise error(
-                "A901",
-                "the compiler refused a generated kernel; this is a bug in attnc",
-                notes=(done.stderr[:4000],),
-                helps=("please report it with the spec", f"the command was {' '.join(call)}"),
-            )
-        return binary.read_bytes()
+    """The shared object of a source; error A504 if the compiler does not work, A901 if it refuses this source."""
+    done, binary = _compiled(source)
+    if binary is not None:
+        return binary
+    words = done.stderr[:4000].rstrip()
+    if done.returncode < 0 or "Killed signal" in words:
+        raise _does_not_work("was killed while it compiled a kernel", words, "free some memory and try again")
+    if _compiled(PROBE)[1] is None:
+        needs = "kernels need C++17 with OpenMP: g++ 9 or newer, or clang++ with libomp; CXX names another compiler"
+        raise _does_not_work("cannot compile a program of one line", words, needs)
+    raise error(
+        "A901",
+        "the compiler refused a generated kernel; this is a bug in attnc",
+        notes=(words, f"the flags were {' '.join((*FLAGS, *WARNINGS))}"),
+        helps=("please report it with the spec and the shapes",),
+    )
+
+
+def _compiled(source: str) -> tuple[subprocess.CompletedProcess[str], bytes | None]:
+    """What the compiler said, its working folder left out, and the binary if it made one."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="attnc-") as folder:
+            file, binary = Path(folder, "kernel.cpp"), Path(folder, "kernel.so")
+            file.write_text(source, encoding="utf-8")
+            done = _run([compiler(), *FLAGS, *WARNINGS, f"-I{HEADERS}", str(file), "-o", str(binary)])
+            done.stderr = done.stderr.replace(f"{folder}/", "")
+            return done, binary.read_bytes() if done.returncode == 0 else None
+    except OSError as reason:
+        raise _does_not_work("has no place to work", str(reason), "free some space, or set TMPDIR") from None
+
+
+def _run(call: list[str]) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(call, capture_output=True, text=True, errors="replace", check=False)
+    except OSError as reason:
+        help = "set CXX to a C++ compiler, or unset it"
+        raise _does_not_work("cannot be run", str(reason), help) from None
+
+
+def _does_not_work(what: str, words: str, help: str) -> AttnError:
+    return error("A504", f"the C++ compiler `{compiler()}` {what}", notes=(words,) if words else (), helps=(help,))
 
 
 def resources(kernel: Kernel) -> Resources:

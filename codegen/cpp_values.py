@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -457,7 +458,9 @@ def _literal(number: bool | int | float, dtype: str) -> str:
     if isinstance(number, bool):
         return "true" if number else "false"
     if dtype in ("int32", "int64"):
-        return str(int(number))
+        return str(int(number)) if number > -(2**63) else f"({1 - 2**63} - 1)"  # C++ has no literal for the least
+    if dtype == "float32" and (narrow := ctypes.c_float(number).value) in (0.0, math.inf, -math.inf):
+        number = narrow  # outside its range
     if math.isinf(number):
         return "INF" if number > 0 else "-INF"
     if math.isnan(number):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -251,6 +252,8 @@ def _literal(number: bool | int | float, dtype: str) -> str:
         return str(number)
     if dtype in ("int32", "int64"):
         return str(int(number))
+    if dtype == "float32" and (narrow := ctypes.c_float(number).value) in (0.0, math.inf, -math.inf):
+        number = narrow  # outside its range
     if math.isinf(number):
         return 'float("inf")' if number > 0 else 'float("-inf")'
     if math.isnan(number):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from attnc.ir.cascade import Cascade, Expr
-from attnc.ir.sizes import evaluate
+from attnc.ir.sizes import whole
 from attnc.ir.stage import Stream
 from attnc.ir.types import type_of, types_of
 from attnc.passes.masks import Area, Branch, measured, solve
@@ -52,7 +52,7 @@ def area(stream: Stream, cascade: Cascade, number: int, sizes: Mapping[str, int]
     """The classes of a segment's tiles and its points at given extents, in time linear in the rows."""
     segment, solved = stream.monoid.segments[number], conditions(stream, number, cascade)
     assert segment.index is not None
-    axis = int(evaluate(segment.lo, sizes)), int(evaluate(segment.hi, sizes))
+    axis = whole(segment.lo, sizes), whole(segment.hi, sizes)
     rows = (stream.parallel, _rows(stream, cascade, sizes))
     return measured(solved.branches, segment.index, axis, rows, sizes, tile)
 
@@ -61,7 +61,7 @@ def _rows(stream: Stream, cascade: Cascade, sizes: Mapping[str, int]) -> range:
     if stream.parallel is None:
         return range(1)
     item = cascade.range(stream.parallel)
-    return range(int(evaluate(item.lo, sizes)), int(evaluate(item.hi, sizes)))
+    return range(whole(item.lo, sizes), whole(item.hi, sizes))
 
 
 __all__ = ["Area", "Bound", "Solved", "area", "conditions"]

@@ -36,7 +36,7 @@ def folded(op: str, values: tuple[bool | int | float, ...]) -> bool | int | floa
             return float(a) / float(b)
         case "floordiv" | "mod", (int() as a, int() as b) if b != 0:
             return a // b if op == "floordiv" else a % b
-        case "pow", (int() as a, int() as b) if 0 <= b <= 64 and abs(a) <= 2**16:
+        case "pow", (int() as a, int() as b) if 0 <= b <= 64 and abs(a) <= 2**16 and abs(a**b) < 2**63:
             return int(a**b)
         case "sqrt", (a,) if a >= 0:
             return math.sqrt(a)

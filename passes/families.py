@@ -24,7 +24,7 @@ from attnc.ir.cascade import (
 from attnc.ir.indices import at, captures, free_indices
 from attnc.ir.node import Node
 from attnc.ir.operators import COMPARISONS
-from attnc.ir.sizes import evaluate
+from attnc.ir.sizes import whole
 from attnc.ir.walk import top_down, walk
 
 SHORT = 64  # a constant extent of so many points is no length
@@ -105,7 +105,7 @@ class Shapes:
     def _short(self) -> set[str]:
         """The indices of a constant extent of a few points."""
         ranges = (item for item in self.cascade.ranges if not any(isinstance(node, Size) for node in walk(item)))
-        return {item.index for item in ranges if evaluate(item.hi, {}) - evaluate(item.lo, {}) <= SHORT}
+        return {item.index for item in ranges if whole(item.hi, {}) - whole(item.lo, {}) <= SHORT}
 
     @cached_property
     def _reduced(self) -> frozenset[str]:

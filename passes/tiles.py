@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from attnc.ir.cascade import Cascade
 from attnc.ir.kernel import DType
-from attnc.ir.sizes import evaluate
+from attnc.ir.sizes import whole
 from attnc.ir.stage import Stream
 from attnc.ir.target import Target
 
@@ -59,7 +59,7 @@ def _candidates(target: Target) -> list[tuple[int, int]]:
 
 def _width(cascade: Cascade, index: str, extents: Mapping[str, int]) -> int:
     item = cascade.range(index)
-    return max(1, int(evaluate(item.hi, extents)) - int(evaluate(item.lo, extents)))
+    return max(1, whole(item.hi, extents) - whole(item.lo, extents))
 
 
 def _footprint(stream: Stream, cascade: Cascade, rows: int, keys: int, extents: Mapping[str, int], width: int) -> int:

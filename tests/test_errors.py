@@ -1,4 +1,4 @@
-"""Every code has a spec that provokes it and the exact text it provokes."""
+"""Every code has a spec, a command or a call that provokes it, and the exact text it provokes."""
 
 import re
 from pathlib import Path
@@ -6,15 +6,13 @@ from pathlib import Path
 import pytest
 
 from attnc.cli.codes import explain_code, provoke
+from tests.provoked import heads, provoked
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "tests" / "errors"
 PAIRS = sorted(FOLDER.glob("A*.attn"))
+PAGES = [path for path in sorted(FOLDER.glob("A*.txt")) if not path.with_suffix(".attn").exists()]
 CODES = sorted({path.stem.partition("_")[0] for path in FOLDER.glob("A*.txt")})
-
-# Provoked by files, tools and command lines, not by a spec: their tests stand beside what raises them.
-WITHOUT_SPEC = {"A302", "A401", "A501", "A502", "A503", "A505", "A607", "A610", "A901"}
-WITHOUT_SPEC |= {f"A62{digit}" for digit in range(9)} | {"A630", "A631", "A632", "A633"}
 
 
 def codes_in_the_code() -> set[str]:
@@ -30,9 +28,16 @@ def test_spec_provokes_its_error(spec: Path) -> None:
     assert f"error[{spec.stem.partition('_')[0]}]" in expected
 
 
-def test_every_code_has_its_pair() -> None:
-    paired = {path.stem.partition("_")[0] for path in PAIRS}
-    assert codes_in_the_code() - paired - WITHOUT_SPEC == set()
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_command_provokes_its_error(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = page.read_text().rstrip()
+    assert heads(expected), "a page without a spec begins with the command that provokes it"
+    assert provoked(expected, tmp_path, monkeypatch) == expected
+    assert f"error[{page.stem.partition('_')[0]}]" in expected
+
+
+def test_every_code_is_provoked() -> None:
+    assert codes_in_the_code() == set(CODES)
 
 
 def test_there_are_forty_codes_that_a_spec_provokes() -> None:

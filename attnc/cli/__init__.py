@@ -1,6 +1,6 @@
 """The command line: `attnc check|explain|show|compile|run|list`.
 
-Exit codes: 0 success, 1 a check or comparison failed, 2 the spec or the arguments are wrong.
+Exit codes: 0 success, 1 a check or comparison failed, 2 the spec or the arguments are wrong, 3 a bug in attnc.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 from importlib import import_module
 
 from attnc.diagnostics import AttnError, error
+from attnc.runtime.shapes import bad_extent
 
 COMMANDS = {
     "check": "parse, type-check and run the check clauses on the oracle and the compiled kernels",
@@ -38,6 +39,21 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
+    except Exception as failure:
+        if os.environ.get("ATTNC_TRACEBACK") == "1":
+            raise
+        print(_bug(failure), file=sys.stderr)
+        return 3
+
+
+def _bug(failure: Exception) -> AttnError:
+    """What is said of an exception that no user should meet."""
+    from traceback import extract_tb
+
+    last = extract_tb(failure.__traceback__)[-1]
+    notes = (f"{type(failure).__name__}: {failure}"[:500], f"in `{last.name}` of {os.path.basename(last.filename)}")
+    helps = ("please report it with the spec and what ATTNC_TRACEBACK=1 shows",)
+    return error("A902", "this is a bug in attnc", notes=notes, helps=helps)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,12 +99,9 @@ def _setting(text: str) -> tuple[str, bool | int | float]:
 def shape_values(text: str | None) -> dict[str, int]:
     """`b=1,h=8,m=4096` as a dict; extents are whole numbers from 0 up."""
     shape: dict[str, int] = {}
-    for item in (text or "").split(","):
-        name, sign, value = item.partition("=")
-        if item and not (sign and name.strip() and value.strip().isdigit()):
-            raise error(
-                "A621", f"`{item}` in `--shape` is not INDEX=EXTENT", helps=("`--shape b=1,h=8,m=4096,n=4096`",)
-            )
-        if item:
-            shape[name.strip()] = int(value)
+    for item in filter(None, (text or "").split(",")):
+        name, sign, value = (piece.strip() for piece in item.partition("="))
+        if not (sign and name and value.isascii() and value.isdigit() and len(value) < 20):
+            raise bad_extent(item)
+        shape[name] = int(value)
     return shape

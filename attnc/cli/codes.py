@@ -1,6 +1,7 @@
-"""What an error code means: the specs that provoke it, and the text they provoke.
+"""What an error code means: what provokes it, and the text it provokes.
 
-A spec may end its story with a call: `# call: Q=float32[1,2,5,4], seg=int64[3], W=3, ATTNC_STRICT=1`.
+A spec may end its story with a call, `# call: Q=float32[1,2,5,4], seg=int64[3], W=3`, with `# strict`, or with
+`# checks`, which runs its check clauses. What no spec provokes has a page that begins with a command.
 """
 
 from __future__ import annotations
@@ -11,6 +12,11 @@ from pathlib import Path
 
 from attnc.diagnostics import AttnError, error
 
+FAMILIES = (
+    "A0 is syntax, A1 names, extents and types, A2 masks and domains, A3 passes and derivation, A4 gradients,\n"
+    "A5 targets and tools, A6 calls and command lines, A9 a bug in attnc",
+)
+
 
 def errors_folder() -> Path:
     """The folder with the pairs CODE.attn, CODE.txt."""
@@ -18,11 +24,10 @@ def errors_folder() -> Path:
 
 
 def explain_code(code: str) -> str:
-    """The page of a code: each spec that provokes it, and what attnc says."""
+    """The page of a code: each spec, command or call that provokes it, and what attnc says."""
     texts = sorted(file for file in errors_folder().glob("A*.txt") if file.stem.partition("_")[0] == code)
     if not texts:
-        known = ", ".join(sorted({file.stem.partition("_")[0] for file in errors_folder().glob("A*.txt")}))
-        raise error("A627", f"there is no error code `{code}`", helps=(f"the codes are {known}",))
+        raise error("A627", f"there is no error code `{code}`", notes=FAMILIES)
     return f"{code}\n\n" + "\n\n".join(_page(text) for text in texts)
 
 
@@ -42,6 +47,7 @@ def provoke(spec: Path) -> str:
     from attnc.grammar.read import read
     from attnc.library import Spec
     from attnc.runtime.attention import Attention
+    from attnc.runtime.checks import check_rows
     from attnc.source import Source
 
     try:
@@ -50,6 +56,8 @@ def provoke(spec: Path) -> str:
         call = re.search(r"^# call:(.*)$", source.text, re.MULTILINE)
         if call:
             attention(**_arguments(call[1]))
+        elif "# checks" in source.text:
+            check_rows(attention.spec, attention.signature.name, oracle_only=True)
         elif attention.signature.needed:
             attention.program()
     except AttnError as mistake:

@@ -18,7 +18,7 @@ from attnc.ir import kernel as k
 from attnc.ir.interpret.maps import ARITHMETIC, COMPARE, LOGIC, REAL, ROUNDING
 from attnc.ir.interpret.randomness import philox
 from attnc.ir.kernel import DType, Kernel
-from attnc.ir.sizes import evaluate
+from attnc.ir.sizes import whole
 
 TORCH: dict[DType, torch.dtype] = {
     "bool": torch.bool,
@@ -63,7 +63,7 @@ def run_kernel(
 
     Arithmetic is in `dtype`, by default the kernel's own.
     """
-    numbers = {name: int(evaluate(expr, sizes)) for name, expr in kernel.sizes}
+    numbers = {name: whole(expr, sizes) for name, expr in kernel.sizes}
     compute = dtype or TORCH[kernel.compute]
     start = Program(kernel, tensors, numbers, compute)
     outer = (*kernel.grid, *((kernel.parallel,) if kernel.parallel else ()))

@@ -7,23 +7,47 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from attnc.diagnostics import error
+from attnc.diagnostics import AttnError, error
 from attnc.ir.cascade import Cascade, Choose, Const, Expr, Map, Size
 
 Number = bool | int | float
 
 
 def evaluate(expr: Expr, sizes: Mapping[str, int]) -> Any:
-    """The value of an expression over sizes and constants, with the language's `//` and `%`."""
+    """The value of an expression over sizes and constants, with the language's `//` and `%`; error A134 if none."""
+    try:
+        value = _value(expr, sizes)
+    except (ArithmeticError, ValueError) as reason:
+        raise _no_value(expr, sizes, str(reason)) from None
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise _no_value(expr, sizes, "it does not fit 64 bits")
+    return value
+
+
+def whole(expr: Expr, sizes: Mapping[str, int]) -> int:
+    """The value of an expression that bounds an axis; error A134 where it is no integer."""
+    value = evaluate(expr, sizes)
+    if isinstance(value, float) and not value.is_integer():
+        raise _no_value(expr, sizes, f"it is {value}")
+    return int(value)
+
+
+def _no_value(expr: Expr, sizes: Mapping[str, int], reason: str) -> AttnError:
+    given = ", ".join(f"{index} = {extent}" for index, extent in sizes.items())
+    notes = (f"extents: {given}",) if given else ()
+    return error("A134", f"this size is no whole number: {reason}", expr.span, "has no value here", notes=notes)
+
+
+def _value(expr: Expr, sizes: Mapping[str, int]) -> Any:
     match expr:
         case Const(value):
             return value
         case Size(index):
             return sizes[index]
         case Choose(test, then, other):
-            return evaluate(then if evaluate(test, sizes) else other, sizes)
+            return _value(then if _value(test, sizes) else other, sizes)
         case Map(op, args):
-            return SCALAR[op](*(evaluate(arg, sizes) for arg in args))
+            return SCALAR[op](*(_value(arg, sizes) for arg in args))
         case _:
             raise AssertionError(f"not an expression of sizes: {expr}")
 
@@ -39,8 +63,22 @@ def bind(cascade: Cascade, shapes: Mapping[str, Sequence[int]]) -> dict[str, int
     return sizes
 
 
-def _log(base: Callable[[float], float]) -> Callable[[float], float]:
-    return lambda x: base(x) if x > 0 else -math.inf if x == 0 else math.nan
+def _real(function: Callable[[float], float]) -> Callable[[float], float]:
+    """The function with IEEE's answers where Python raises: infinity for what overflows, NaN outside its domain."""
+
+    def total(x: float) -> float:
+        try:
+            return function(float(x))
+        except OverflowError:
+            return math.inf
+        except ValueError:
+            return math.nan
+
+    return total
+
+
+def _log(base: Callable[[float], float], one: float = 0.0) -> Callable[[float], float]:
+    return lambda x: base(x) if x > -one else -math.inf if x == -one else math.nan
 
 
 def _divide(a: Number, b: Number) -> float:
@@ -50,9 +88,16 @@ def _divide(a: Number, b: Number) -> float:
 
 
 def _power(a: Number, b: Number) -> Number:
-    if isinstance(a, int) and isinstance(b, int) and b < 0:
-        return float(a) ** b
-    return a**b
+    if isinstance(a, int) and isinstance(b, int) and b >= 0:
+        if abs(a) > 1 and b * math.log2(abs(a)) > 256:
+            raise OverflowError("it does not fit 64 bits")
+        return int(a**b)
+    try:
+        return math.pow(a, b)
+    except OverflowError:
+        return -math.inf if a < 0 and b % 2 == 1 else math.inf
+    except ValueError:  # a root of a negative number, or zero to a negative power
+        return math.inf if a == 0 else math.nan
 
 
 SCALAR: dict[str, Callable[..., Any]] = {
@@ -73,34 +118,34 @@ SCALAR: dict[str, Callable[..., Any]] = {
     "and": lambda *args: all(args),
     "or": lambda *args: any(args),
     "not": operator.not_,
-    "exp": math.exp,
-    "exp2": lambda x: 2.0**x,
+    "exp": _real(math.exp),
+    "exp2": _real(lambda x: 2.0**x),
     "log": _log(math.log),
     "log2": _log(math.log2),
-    "log1p": math.log1p,
-    "expm1": math.expm1,
-    "sqrt": math.sqrt,
-    "rsqrt": lambda x: _divide(1.0, math.sqrt(x)),
+    "log1p": _log(math.log1p, 1.0),
+    "expm1": _real(math.expm1),
+    "sqrt": _real(math.sqrt),
+    "rsqrt": lambda x: _divide(1.0, _real(math.sqrt)(x)),
     "abs": abs,
     "sign": lambda x: (x > 0) - (x < 0),
     "floor": math.floor,
     "ceil": math.ceil,
     "round": round,
     "tanh": math.tanh,
-    "sin": math.sin,
-    "cos": math.cos,
+    "sin": _real(math.sin),
+    "cos": _real(math.cos),
     "erf": math.erf,
-    "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
-    "softplus": lambda x: math.log1p(math.exp(x)),
+    "sigmoid": lambda x: 1 / (1 + _real(math.exp)(-x)),
+    "softplus": lambda x: max(x, 0.0) + math.log1p(math.exp(-abs(x))),
     "relu": lambda x: max(x, 0),
-    "silu": lambda x: x / (1 + math.exp(-x)),
+    "silu": lambda x: x / (1 + _real(math.exp)(-x)),
     "gelu": lambda x: x * 0.5 * (1 + math.erf(x / math.sqrt(2))),
     "min": min,
     "max": max,
     "clamp": lambda x, lo, hi: min(max(x, lo), hi),
-    "xlogx": lambda x: x * math.log(x) if x else 0.0,
+    "xlogx": lambda x: x * _log(math.log)(x) if x else 0.0,
     "stop": lambda x: x,
     "shift": lambda x, r: -math.inf if x == -math.inf else x - r,
-    "real": float,
+    "real": _real(float),
     "int": int,
 }

@@ -17,8 +17,11 @@ from attnc.library import Spec
 from attnc.runtime.bind import Bound, bind
 from attnc.runtime.build import announce, built, target_of
 from attnc.runtime.carry import NEXT
+from attnc.runtime.convert import setting
 from attnc.runtime.execute import StageRun, execute
+from attnc.runtime.memory import enough_memory
 from attnc.runtime.program import Program, analyse
+from attnc.runtime.shapes import checked_shape
 from attnc.runtime.signature import Signature, signature
 
 
@@ -45,7 +48,7 @@ class Attention:
         self.strict = strict
         self.signature: Signature = signature(spec)
         self.last_run: Run | None = None
-        self._programs: dict[tuple[tuple[str, object], ...], Program] = {}
+        self._programs: dict[str, Program] = {}
         if not (lazy or self.signature.needed):
             self.program()
 
@@ -54,8 +57,8 @@ class Attention:
 
     def program(self, options: Mapping[str, object] | None = None, *, step: bool = False) -> Program:
         """The analysed program for these options; analysis runs once per set of values."""
-        options = dict(options or {})
-        key = (("", step), *sorted(options.items()))
+        options = {name: setting(name, value) for name, value in sorted((options or {}).items())}
+        key = repr((step, options))  # as text: 1, 1.0 and True are equal, and anything may be given
         if key not in self._programs:
             program = analyse(replace(self.spec, name=self.signature.name), options, step=step)
             if self.strict or os.environ.get("ATTNC_STRICT") == "1":
@@ -81,7 +84,8 @@ class Attention:
         from attnc.ir.interpret import run
 
         program, bound = self._bind(args, named, grad=True)
-        result = run(program.stated, bound.tensors, sizes=bound.sizes)
+        with enough_memory(f"for the definition of `{self.signature.name}`, which keeps whole tensors"):
+            result = run(program.stated, bound.tensors, sizes=bound.sizes)
         return packed(program.stated, result.outputs)
 
     def explain(self, *args: object, shape: Mapping[str, int] | None = None, **named: object) -> Any:
@@ -92,7 +96,8 @@ class Attention:
         if args or set(named) - set(options):
             program, bound = self._bind(args, named, grad=True)
             return explain(program, bound.sizes)
-        return explain(self.program(options), dict(shape or {}))
+        program = self.program(options)
+        return explain(program, checked_shape(program.stated, shape or {}))
 
     def kernels(
         self, target: str = "cpu", dtype: str = "float32", shape: Mapping[str, int] | None = None, **options: object
@@ -100,7 +105,8 @@ class Attention:
         """The generated kernels by role, for a target that need not be present."""
         from attnc.runtime.kernels import kernels
 
-        return kernels(self.program(options), target, dtype, dict(shape or {}))
+        program = self.program(options)
+        return kernels(program, target, dtype, checked_shape(program.stated, shape or {}))
 
     def _bind(
         self, args: tuple[object, ...], named: Mapping[str, object], *, grad: bool = False, step: bool = False
@@ -117,7 +123,8 @@ class Attention:
             reason = f" ({refusal.code}: {refusal.reason})" if refusal else ""
             announce(f"attnc: {names} of `{self.signature.name}` by statements, a slower path{reason}")
         target = target_of(bound.device)
-        outputs, runs = execute(program, bound, lambda *stage: built(program, target, *stage))
+        with enough_memory(f"to run `{self.signature.name}`"):
+            outputs, runs = execute(program, bound, lambda *stage: built(program, target, *stage))
         self.last_run = Run(tuple(runs))
         return outputs
 

@@ -12,12 +12,8 @@ import torch
 
 from attnc.diagnostics import AttnError, Diagnostic, error
 from attnc.ir.cascade import Cascade, Input, Range
-from attnc.ir.sizes import evaluate
-
-INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
-NARROW = (torch.int16, torch.int8, torch.uint8)
-REALS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
-_TYPES = {"real": REALS, "int": INTEGERS, "bool": (torch.bool,)}
+from attnc.ir.sizes import evaluate, whole
+from attnc.runtime.convert import common_device, converted
 
 
 @dataclass(frozen=True)
@@ -37,8 +33,8 @@ class Bound:
 def bind(cascade: Cascade, args: Sequence[object], named: Mapping[str, object]) -> Bound:
     """The call's arguments as tensors, checked against the inputs' axes and the spec's requirements."""
     given = match_names(cascade, args, named)
-    device = _device(cascade, given)
-    tensors = {item.name: _tensor(item, given[item.name], device) for item in cascade.inputs if item.name in given}
+    device = common_device(given)
+    tensors = {item.name: converted(item, given[item.name], device) for item in cascade.inputs if item.name in given}
     sizes = _sizes(cascade, tensors)
     _check_requires(cascade, sizes)
     return Bound(tensors, sizes, device)
@@ -80,79 +76,6 @@ def _missing(cascade: Cascade, item: Input) -> Diagnostic:
     text = f"`{cascade.name}` is called without its input `{item.name}`"
     found = error("A605", text, item.span, "declared here", helps=(f"pass `{item.name}=` a tensor over [{axes}]",))
     return found.diagnostics[0]
-
-
-def _device(cascade: Cascade, given: Mapping[str, object]) -> torch.device:
-    tensors = {name: value for name, value in given.items() if isinstance(value, torch.Tensor)}
-    homes = {name: value.device for name, value in tensors.items() if value.dim() or len(tensors) == 1}
-    if len(set(homes.values())) > 1:
-        where = ", ".join(f"`{name}` on {device}" for name, device in homes.items())
-        raise error(
-            "A604", f"the tensors lie on different devices: {where}", helps=("move them to one device with `.to(..)`",)
-        )
-    return next(iter(homes.values()), torch.device("cpu"))
-
-
-def _tensor(item: Input, value: object, device: torch.device) -> torch.Tensor:
-    if isinstance(value, bool | int | float) and not item.indices:
-        return _scalar(item, value, device)
-    if not isinstance(value, torch.Tensor):
-        kind = type(value).__name__
-        raise error(
-            "A611",
-            f"`{item.name}` wants a tensor over {_axes(item)}, but got `{kind}`",
-            item.span,
-            "declared here",
-            helps=(f"pass a `torch.Tensor` with {len(item.indices)} axes",),
-        )
-    if value.layout != torch.strided or value.is_quantized:
-        raise error(
-            "A603",
-            f"`{item.name}` is a {value.layout} tensor; only dense tensors are served",
-            item.span,
-            "declared here",
-            helps=("pass `.to_dense()`",),
-        )
-    _check_type(item, value)
-    if value.dtype in NARROW:  # kernels read 32- and 64-bit integers
-        value = value.to(torch.int64)
-    if value.dim() != len(item.indices):
-        raise error(
-            "A602",
-            f"`{item.name}` has shape {tuple(value.shape)}, but {len(item.indices)} axes in the spec: {_axes(item)}",
-            item.span,
-            "declared here",
-            helps=(f"reshape it to [{', '.join(item.indices)}]",),
-        )
-    return value if value.device == device else value.to(device)
-
-
-def _scalar(item: Input, value: float, device: torch.device) -> torch.Tensor:
-    kind = {"real": torch.float64, "int": torch.int64, "bool": torch.bool}[item.type]
-    if item.type != "real" and not isinstance(value, bool if item.type == "bool" else int):
-        raise error("A603", f"`{item.name}` is {item.type}, but {value!r} was given", item.span, "declared here")
-    # A Python real must not widen the whole call to float64.
-    return torch.tensor(value, dtype=torch.float32 if kind == torch.float64 else kind, device=device)
-
-
-def _check_type(item: Input, value: torch.Tensor) -> None:
-    if value.dtype in _TYPES[item.type]:
-        return
-    wanted = ", ".join(str(kind).removeprefix("torch.") for kind in _TYPES[item.type])
-    found = str(value.dtype).removeprefix("torch.")
-    cast = {"real": "float()", "int": "long()", "bool": "bool()"}[item.type]
-    raise error(
-        "A603",
-        f"`{item.name}` is {item.type} in the spec, but {found} was given",
-        item.span,
-        "declared here",
-        notes=(f"{item.type} inputs take {wanted}",),
-        helps=(f"pass `{item.name}.{cast}`",),
-    )
-
-
-def _axes(item: Input) -> str:
-    return f"[{', '.join(item.indices)}]"
 
 
 def _sizes(cascade: Cascade, tensors: Mapping[str, torch.Tensor]) -> dict[str, int]:
@@ -214,7 +137,7 @@ def _check_requires(cascade: Cascade, sizes: Mapping[str, int]) -> None:
 def _check_range(index: str, sizes: Mapping[str, int], span: Range) -> None:
     if index not in sizes:
         return
-    extent = evaluate(span.hi, sizes) - evaluate(span.lo, sizes)
+    extent = whole(span.hi, sizes) - whole(span.lo, sizes)
     if max(0, extent) != sizes[index]:
         raise error(
             "A613",

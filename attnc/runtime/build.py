@@ -90,12 +90,10 @@ def _cpu(kernel: Kernel, source: str) -> tuple[Launch, bool]:
     from attnc.runtime.cpu import launcher
 
     key = cache.key(source, command())
-    file = cache.shared_object(key)
-    fresh = file is None
-    if file is None:
-        file = cache.shared_object(key, compile_source(source))
-    assert file is not None, "a written binary was not found again"
-    return launcher(file, kernel), fresh
+    kept = cache.shared_object(key)
+    file = kept or cache.shared_object(key, compile_source(source))
+    assert file is not None, "what has just been written is there"
+    return launcher(file, kernel), kept is None
 
 
 def _gpu(kernel: Kernel, source: str) -> tuple[Launch, bool]:

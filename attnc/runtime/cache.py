@@ -2,21 +2,22 @@
 
 Its folder is `$ATTNC_CACHE`, else the XDG cache folder. An entry is written to a temporary name and renamed,
 so that a reader sees all of it or nothing, also with several processes and a kill at any point; each entry
-starts with the digest of its content, so that a truncated one counts as missing. A folder that cannot be
-written (read-only, full) costs speed, not correctness: entries then live in a private temporary folder.
+ends with a digest of its name and content, so that a truncated, damaged or misplaced one counts as missing, as
+does one that another user wrote. A folder that cannot be written (read-only, full) costs speed, not
+correctness: entries then live in a private temporary folder.
 """
 
 from __future__ import annotations
 
-import atexit
 import hashlib
 import os
-import shutil
-import tempfile
 from collections import Counter
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from attnc.diagnostics import error
+from attnc.runtime import place
 
 COUNTS: Counter[str] = Counter()
 _DIGEST = 32
@@ -33,7 +34,7 @@ def folder() -> Path:
 def key(*parts: object) -> str:
     """The name of an entry that depends on all of `parts` and on attnc itself."""
     text = "\0".join((compiler_digest(), *map(repr, parts)))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 @cache
@@ -59,92 +60,64 @@ def package_version() -> str:
 
 def get(name: str, suffix: str) -> bytes | None:
     """The content of an entry, or None where there is no whole one."""
-    for place in _places():
-        try:
-            data = _path(place, name, suffix).read_bytes()
-        except OSError:
-            continue
-        content = data[_DIGEST:]
-        if data[:_DIGEST] == hashlib.sha256(content).digest():
+    for home in _homes():
+        content = _content(_path(home, name, suffix))
+        if content is not None:
             COUNTS[f"{suffix} hits"] += 1
             return content
     return None
 
 
-def put(name: str, suffix: str, content: bytes) -> None:
-    """Keep an entry; where the folder cannot be written, for this process only."""
-    data = hashlib.sha256(content).digest() + content
-    if not _write(_path(folder(), name, suffix), data):
-        _write(_path(_fallback(), name, suffix), data)
-
-
-def shared_object(name: str, content: bytes | None = None) -> Path | None:
-    """The path of a loadable binary entry; given `content`, it is written first.
-
-    A binary is loaded by path, so its digest lies beside it in a file of its own.
-    """
-    for place in _places() if content is None else (folder(), _fallback()):
-        file, proof = _path(place, name, "so"), _path(place, name, "so.sha256")
-        if content is not None and not (_write(file, content) and _write(proof, hashlib.sha256(content).digest())):
-            continue
-        try:
-            if hashlib.sha256(file.read_bytes()).digest() == proof.read_bytes():
-                return file
-        except OSError:
-            continue
+def put(name: str, suffix: str, content: bytes) -> Path | None:
+    """Keep an entry; where the folder cannot be written, for this process only; None where that cannot be either."""
+    for home in (folder, place.private):
+        file = _path(home(), name, suffix)
+        if place.write(file, content + _proof(file, content)):
+            return file
     return None
 
 
+def shared_object(name: str, content: bytes | None = None) -> Path | None:
+    """The path of a loadable binary entry, None where there is no whole one; given `content`, it is written first.
+
+    A loader maps what the binary's own headers name, so the digest behind it does not disturb it.
+    """
+    if content is not None:
+        return put(name, "so", content) or _nowhere()
+    found = next((file for home in _homes() if _content(file := _path(home, name, "so")) is not None), None)
+    COUNTS["binary hits"] += found is not None
+    return found
+
+
 def written_file(name: str, suffix: str, content: bytes) -> Path:
-    """The path of a file with this content, for what has to be read by path."""
-    for place in (folder(), _fallback()):
-        file = _path(place, name, suffix)
-        try:
-            if file.read_bytes() == content:
-                return file
-        except OSError:
-            pass
-        if _write(file, content):
+    """The path of a file with this content and nothing else, for what has to be read by path."""
+    for home in (folder, place.private):
+        file = _path(home(), name, suffix)
+        if place.read(file) == content or place.write(file, content):
             return file
-    raise OSError(f"neither the cache nor a temporary folder can be written ({folder()})")
+    return _nowhere()
 
 
-_FALLBACK: list[Path] = []
+def _nowhere() -> Path:
+    what = f"neither the cache folder `{folder()}` nor a temporary folder can be written"
+    raise error("A507", what, helps=("free some space, or set ATTNC_CACHE to a folder that can be written",))
 
 
-def _places() -> tuple[Path, ...]:
-    return (folder(), *_FALLBACK)
+def _homes() -> tuple[Path, ...]:
+    return (folder(), *place.made())
 
 
-def _fallback() -> Path:
-    """A folder for this process where the cache cannot be written; removed at exit."""
-    if not _FALLBACK:
-        _FALLBACK.append(Path(tempfile.mkdtemp(prefix="attnc-")))
-        atexit.register(shutil.rmtree, _FALLBACK[0], ignore_errors=True)
-    return _FALLBACK[0]
+def _path(home: Path, name: str, suffix: str) -> Path:
+    return home / name[:2] / f"{name}.{suffix}"
 
 
-def _path(place: Path, name: str, suffix: str) -> Path:
-    return place / name[:2] / f"{name}.{suffix}"
+def _proof(file: Path, content: bytes) -> bytes:
+    return hashlib.sha256(file.name.encode() + b"\0" + content).digest()
 
 
-def _make_private(place: Path) -> None:
-    """The folder and its missing parents, readable by this user alone (mkdir's mode spares the parents)."""
-    if not place.is_dir():
-        _make_private(place.parent)
-        place.mkdir(mode=0o700, exist_ok=True)
-
-
-def _write(file: Path, data: bytes) -> bool:
-    temporary = None
-    try:
-        _make_private(file.parent)
-        handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=".new-")  # mode 0600
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        os.replace(temporary, file)
-        return True
-    except OSError:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        return False
+def _content(file: Path) -> bytes | None:
+    data = place.read(file)
+    if data is None or len(data) < _DIGEST:
+        return None
+    content = data[:-_DIGEST]
+    return content if data[-_DIGEST:] == _proof(file, content) else None

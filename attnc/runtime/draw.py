@@ -8,13 +8,16 @@ import torch
 
 from attnc.diagnostics import error
 from attnc.ir.cascade import Cascade, Expr, Input, Read, Size
+from attnc.ir.sizes import whole
 from attnc.ir.walk import walk
+from attnc.runtime.memory import enough_memory
+from attnc.runtime.shapes import checked_shape, require_extents
 
 
 def draw(
-    cascade: Cascade, shape: Mapping[str, int], given: Mapping[str, torch.Tensor], dtype: torch.dtype, seed: int
+    cascade: Cascade, shape: Mapping[str, int], given: dict[str, torch.Tensor], dtype: torch.dtype, seed: int
 ) -> dict[str, torch.Tensor]:
-    """The given inputs, and for those without a default in-range integers, fair booleans, normal reals.
+    """The given inputs, and for those without a default integers that subscript, fair booleans, normal reals.
 
     Reals with fewer than two axes (slopes, gates, temperatures) are uniform in [0, 1).
     """
@@ -22,40 +25,17 @@ def draw(
     stray = sorted(set(given) - known)
     if stray:
         raise error("A606", f"`{cascade.name}` has no input `{stray[0]}`", helps=(f"its inputs are {sorted(known)}",))
-    sizes = dict(shape)
+    sizes = checked_shape(cascade, shape)
     for item in cascade.inputs:
         if item.name in given:
             sizes |= dict(zip(item.indices, given[item.name].shape, strict=False))
-    _check_shape(cascade, sizes, given)
+    wanted = [item for item in cascade.inputs if item.name not in given and item.default is None]
+    require_extents(sizes, (index for item in wanted for index in item.indices))
     generator = torch.Generator().manual_seed(seed)
-    drawn = {}
-    for item in cascade.inputs:
-        if item.name in given:
-            drawn[item.name] = given[item.name]
-        elif item.default is None:
-            drawn[item.name] = _random(item, cascade, sizes, dtype, generator)
-    return drawn
-
-
-def _check_shape(cascade: Cascade, sizes: Mapping[str, int], given: Mapping[str, torch.Tensor]) -> None:
-    drawn = [item for item in cascade.inputs if item.name not in given and item.default is None]
-    needed = dict.fromkeys(index for item in drawn for index in item.indices)
-    missing = [index for index in needed if index not in sizes]
-    known = {index for item in cascade.inputs for index in item.indices}
-    stray = [index for index in sizes if index not in known]
-    if missing:
-        example = ",".join(f"{index}={sizes.get(index, 8)}" for index in needed)
-        raise error(
-            "A625",
-            f"`--shape` says nothing about {', '.join(f'`{index}`' for index in missing)}",
-            helps=(f"`--shape {example}`",),
-        )
-    if stray:
-        raise error(
-            "A625",
-            f"`--shape` names `{stray[0]}`, which is no index of the inputs",
-            helps=(f"they are {', '.join(sorted(known))}",),
-        )
+    with enough_memory(f"to draw the inputs of `{cascade.name}`"):
+        drawn = {item.name: _random(item, cascade, sizes, dtype, generator) for item in wanted}
+    found = given | drawn
+    return {item.name: found[item.name] for item in cascade.inputs if item.name in found}
 
 
 def _random(
@@ -65,23 +45,22 @@ def _random(
     if item.type == "bool":
         return torch.rand(shape, generator=generator) < 0.5
     if item.type == "int":
-        return torch.randint(0, max(1, _subscripted(item, cascade, sizes)), shape, generator=generator)
+        low, high = _subscripted(item, cascade, sizes)
+        return torch.randint(low, high, shape, generator=generator)
     if len(shape) < 2:  # slopes, gates, temperatures
         return torch.rand(shape, generator=generator).to(dtype)
     return torch.randn(shape, generator=generator).to(dtype)
 
 
-def _subscripted(item: Input, cascade: Cascade, sizes: Mapping[str, int]) -> int:
-    """The extent of the axis that an integer input subscripts, else 4."""
-    from attnc.ir.sizes import evaluate
-
+def _subscripted(item: Input, cascade: Cascade, sizes: Mapping[str, int]) -> tuple[int, int]:
+    """From -1, which pads, to the end of the axis that an integer input subscripts; else 0 to 4."""
     for node in walk(cascade):
         if not isinstance(node, Read):
             continue
         for axis, sub in enumerate(node.subs):
             if any(isinstance(below, Read) and below.tensor == item.name for below in walk(sub)):
-                return int(evaluate(_extent(cascade, node.tensor, axis), sizes))
-    return 4
+                return -1, max(0, whole(_extent(cascade, node.tensor, axis), sizes))
+    return 0, 4
 
 
 def _extent(cascade: Cascade, tensor: str, axis: int) -> Expr:

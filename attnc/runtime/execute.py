@@ -10,11 +10,12 @@ import torch
 from attnc.ir.cascade import Cascade, Input, Range, Read
 from attnc.ir.interpret import run as interpret
 from attnc.ir.kernel import DType
-from attnc.ir.sizes import evaluate
+from attnc.ir.sizes import whole
 from attnc.ir.stage import Host, Stage, Stream
 from attnc.ir.walk import walk
 from attnc.runtime.bind import Bound
 from attnc.runtime.build import Built, compiled_in
+from attnc.runtime.convert import widened
 from attnc.runtime.program import Program
 from attnc.runtime.types import DTYPES, compute_type, value_types
 
@@ -51,7 +52,8 @@ class Execution:
 
 def execute(program: Program, bound: Bound, build: Builder) -> tuple[dict[str, torch.Tensor], list[StageRun]]:
     """The values of the outputs, by name, and what ran."""
-    call = Execution(program, bound, build, value_types(program.explicit, bound.types), dict(bound.tensors))
+    types = value_types(program.explicit, bound.types)
+    call = Execution(program, bound, build, types, widened(program.explicit, bound.tensors))
     call.values.update(_defaults(call))
     runs = []
     for position, stage in enumerate(program.plan.stages):
@@ -96,7 +98,7 @@ def _allocate(call: Execution, name: str) -> torch.Tensor:
     tensor = call.cascade.tensor(name)
     assert tensor is not None
     sizes = call.bound.sizes
-    shape = [max(0, int(evaluate(hi, sizes)) - int(evaluate(lo, sizes))) for lo, hi in tensor.axes]
+    shape = [max(0, whole(hi, sizes) - whole(lo, sizes)) for lo, hi in tensor.axes]
     return torch.empty(shape, dtype=call.types[name], device=call.bound.device)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from zipfile import is_zipfile
 
 import torch
 
@@ -17,10 +18,10 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
         raise _unknown_kind(path)
     try:
         return read(path)
-    except AttnError:
-        raise
-    except Exception as reason:  # zip, pickle, header and file errors alike: the file is not readable as what it says
-        raise error("A622", f"`{path}` cannot be read as {path.suffix}: {reason}") from None
+    except OSError as reason:
+        raise error("A622", f"`{path}` cannot be read: {reason.strerror or reason}") from None
+    except Exception as reason:  # archive, header and type errors alike: the file is not what its name says
+        raise error("A622", f"`{path}` cannot be read as {path.suffix}", notes=(str(reason),)) from None
 
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
@@ -41,6 +42,8 @@ def _unknown_kind(path: Path) -> AttnError:
 def _read_npz(path: Path) -> dict[str, torch.Tensor]:
     import numpy
 
+    if path.is_file() and not is_zipfile(path):
+        raise ValueError("it is no zip archive, which an .npz is")
     with numpy.load(path, allow_pickle=False) as file:
         return {name: torch.from_numpy(file[name]) for name in file.files}
 

@@ -13,7 +13,7 @@ from attnc.ir.kernel import Axis, Kernel, Value
 from attnc.ir.kernel import Const as KernelConst
 from attnc.ir.kernel import Map as KernelMap
 from attnc.ir.kernel import Size as KernelSize
-from attnc.ir.sizes import SCALAR, evaluate
+from attnc.ir.sizes import SCALAR, whole
 from attnc.runtime import cache
 
 
@@ -34,7 +34,7 @@ def launcher(source: str, kernel: Kernel) -> Callable[[Mapping[str, torch.Tensor
     function = load_function(source, kernel.name)
 
     def launch(tensors: Mapping[str, torch.Tensor], sizes: Mapping[str, int]) -> None:
-        numbers = {name: int(evaluate(expr, sizes)) for name, expr in kernel.sizes}
+        numbers = {name: whole(expr, sizes) for name, expr in kernel.sizes}
         given: dict[str, Any] = {f"{name}_size": number for name, number in numbers.items()}
         for param in kernel.params:
             tensor = tensors[param.name]

@@ -10,6 +10,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from attnc.diagnostics import AttnError
+from attnc.grammar.read import read
 from attnc.ir.cascade import Cascade
 from attnc.ir.serial import dump, load
 from attnc.ir.stage import Host, Plan, Stream
@@ -20,7 +22,7 @@ from attnc.runtime.carry import with_carries
 
 @dataclass(frozen=True)
 class Program:
-    """What the passes found; `key` names it in the cache."""
+    """What the passes found; `key` names it in the cache: it depends on the texts of all modules used."""
 
     key: str
     stated: Cascade
@@ -45,16 +47,24 @@ def analyse(spec: Spec, options: Mapping[str, object], *, step: bool = False) ->
     """
     key = cache.key(spec.source.name, spec.source.text, spec.name, sorted(options.items()), str(spec.folder), step)
     kept = cache.get(key, "program")
-    return (_load(key, spec, kept.decode()) if kept else None) or _fresh(key, spec, options, step)
+    return (_load(key, spec, kept) if kept else None) or _fresh(key, spec, options, step)
 
 
-def _load(key: str, spec: Spec, text: str) -> Program | None:
-    entry = json.loads(text)
+def _load(key: str, spec: Spec, kept: bytes) -> Program | None:
+    """The kept program; None where a module that it uses reads otherwise now."""
+    entry = json.loads(kept)
     for path, known in entry["uses"]:
-        file = module_path(tuple(path), spec.folder)
-        if file is None or not file.is_file() or digest(file.read_text(encoding="utf-8")) != known:
+        if _digest(tuple(path), spec) != known:
             return None
-    return Program(key, *load(entry["nodes"]))
+    return Program(cache.key(key, entry["uses"]), *load(entry["nodes"]))
+
+
+def _digest(path: tuple[str, ...], spec: Spec) -> str | None:
+    file = module_path(path, spec.folder)
+    try:
+        return digest(read(file).text) if file is not None else None
+    except AttnError:
+        return None
 
 
 def _fresh(key: str, spec: Spec, options: Mapping[str, object], step: bool) -> Program:
@@ -65,9 +75,8 @@ def _fresh(key: str, spec: Spec, options: Mapping[str, object], step: bool) -> P
     if step:
         stated = with_carries(stated)
     explicit = compiler.explicit(stated)
-    program = Program(key, stated, explicit, compiler.planned(explicit))
-    nodes = dump((program.stated, program.explicit, program.plan))
-    uses = [(path, known) for path, (_, known) in library.used.items()]
-    cache.put(key, "program", json.dumps({"uses": uses, "nodes": nodes}).encode())
+    plan = compiler.planned(explicit)
+    uses = [[list(path), known] for path, (_, known) in library.used.items()]
+    cache.put(key, "program", json.dumps({"uses": uses, "nodes": dump((stated, explicit, plan))}).encode())
     cache.COUNTS["analyses"] += 1
-    return program
+    return Program(cache.key(key, uses), stated, explicit, plan)

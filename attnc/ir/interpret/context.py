@@ -10,7 +10,7 @@ import torch
 
 from attnc.ir.cascade import Cascade, Expr
 from attnc.ir.interpret.value import Array, Value
-from attnc.ir.sizes import evaluate
+from attnc.ir.sizes import evaluate, whole
 
 
 @dataclass
@@ -50,8 +50,8 @@ class Context:
         """The positions lo <= index < hi."""
         if index not in self.ranges:
             item = self.cascade.range(index)
-            lo = int(self.number(item.lo))
-            self.ranges[index] = (lo, max(lo, int(self.number(item.hi))))
+            lo = whole(item.lo, self.sizes)
+            self.ranges[index] = (lo, max(lo, whole(item.hi, self.sizes)))
         return self.ranges[index]
 
     def extent(self, index: str) -> int:
