@@ -19,11 +19,12 @@ def stated(spec: Spec, options: Mapping[str, object], library: Library) -> Casca
 
 
 def explicit(cascade: Cascade) -> Cascade:
-    """The same with primitive maps and reductions only, existence as boolean algebra, sums nested."""
+    """The same with primitive maps and reductions, existence as boolean algebra, sums nested, one index a stream."""
     from attnc.passes.expand import expand
     from attnc.passes.factor import factor
+    from attnc.passes.flatten import flatten
 
-    return factor(expand(cascade))
+    return flatten(factor(expand(cascade)))
 
 
 def planned(cascade: Cascade) -> Plan:

@@ -85,16 +85,23 @@ class Printer:
     def _in_place(self, load: k.Load) -> bool:
         kind = self.named[load.name]
         edges = all(isinstance(test, k.Inside) for test in load.when)
-        own = all(not isinstance(sub, k.Map) or not self._type(sub).axes for sub in load.subs)
         return (
             self.parallel is not None
             and self.parallel not in kind.axes
             and len(kind.axes) == 2
             and edges
-            and own
             and kind.dtype in ("float32", "float64", "bfloat16", "float16")
-            and all(isinstance(sub, k.Coord) or not self._type(sub).axes for sub in load.subs)
+            and all(isinstance(sub, k.Coord) or not self._varies(sub, kind.axes) for sub in load.subs)
         )
+
+    def _varies(self, sub: k.Value, axes: tuple[str, ...]) -> bool:
+        """Whether a subscript that is no bare position changes along one of these axes."""
+        for node in walk(sub):
+            if isinstance(node, k.Coord) and node.index in axes:
+                return True
+            if isinstance(node, k.Use) and set(self.named[node.name].axes) & set(axes):
+                return True
+        return False
 
     # ---- names and types ---------------------------------------------------------------------
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from attnc.ir.cascade import Grad, Order, Read
-from attnc.ir.node import Node
+from attnc.ir.cascade import Grad, Order
 from attnc.ir.stage import Monoid, Refusal
 from attnc.ir.walk import walk
-from attnc.passes.families import Shapes
+from attnc.passes.families import Shapes, dependencies
 from attnc.passes.stages import Role
 
 
@@ -35,23 +34,6 @@ class Draft:
     group_of: dict[str, Group] = field(default_factory=dict)
     hosts: dict[str, tuple[str, ...]] = field(default_factory=dict)
     stored: dict[str, None] = field(default_factory=dict)
-
-
-def dependencies(shapes: Shapes, name: str) -> set[str]:
-    """Every defined tensor that a tensor depends on."""
-    seen: set[str] = set()
-    queue = [name]
-    while queue:
-        for other in read_names(shapes.tensors[queue.pop()]):
-            if other in shapes.tensors and other not in seen:
-                seen.add(other)
-                queue.append(other)
-    return seen
-
-
-def read_names(node: Node) -> list[str]:
-    """The tensors and inputs that a node reads."""
-    return [item.tensor for item in walk(node) if isinstance(item, Read)]
 
 
 def same_stage_operands(draft: Draft, name: str) -> set[str]:

@@ -209,6 +209,23 @@ class Shapes:
         return top_down(expr, rule)  # type: ignore[no-any-return]
 
 
+def dependencies(shapes: Shapes, name: str) -> set[str]:
+    """Every defined tensor that a tensor depends on."""
+    seen: set[str] = set()
+    queue = [name]
+    while queue:
+        for other in read_names(shapes.tensors[queue.pop()]):
+            if other in shapes.tensors and other not in seen:
+                seen.add(other)
+                queue.append(other)
+    return seen
+
+
+def read_names(node: Node) -> list[str]:
+    """The tensors and inputs that a node reads."""
+    return [item.tensor for item in walk(node) if isinstance(item, Read)]
+
+
 def _is_function(node: Node) -> bool:
     """Whether a node is more than a polynomial of what it is made of."""
     if isinstance(node, Map) and node.op == "pow":

@@ -13,8 +13,8 @@ from attnc.ir.walk import walk
 from attnc.passes.derive import Problem, RefusedError, derive
 from attnc.passes.derive.limit import TooLongError, limited, seconds_allowed
 from attnc.passes.derive.reductions import Streamed, streamed
-from attnc.passes.draft import Draft, Group, blocks, dependencies, read_names, same_stage_operands
-from attnc.passes.families import Shapes, is_pointwise
+from attnc.passes.draft import Draft, Group, blocks, same_stage_operands
+from attnc.passes.families import Shapes, dependencies, is_pointwise, read_names
 from attnc.passes.refusals import refused_fold, split_stage
 from attnc.passes.schedule import ordered
 from attnc.passes.stages import Role, roles
@@ -242,7 +242,8 @@ def _all_pointwise(shapes: Shapes, name: str) -> bool:
 
 def _along_both(shapes: Shapes, name: str, group: Group) -> bool:
     indices = {index for part in shapes.tensors[name].parts for index in part.indices}
-    return group.role.parallel in indices and any(shapes.family[i] == group.role.family for i in indices)
+    walked = shapes.cascade.range(group.role.index).walks
+    return group.role.parallel in indices and any(i in walked or shapes.family[i] == group.role.family for i in indices)
 
 
 def _reads(monoid: Monoid) -> list[str]:

@@ -9,7 +9,8 @@ from attnc.ir.node import Node
 from attnc.ir.stage import Refusal
 from attnc.ir.walk import walk
 from attnc.passes.derive import RefusedError
-from attnc.passes.draft import Draft, blocks, dependencies, read_names, same_stage_operands
+from attnc.passes.draft import Draft, blocks, same_stage_operands
+from attnc.passes.families import dependencies, read_names
 
 ANOTHER_PASS = "it takes a pass of its own"
 

@@ -8,7 +8,8 @@ from attnc.ir.cascade import Map, Read
 from attnc.ir.indices import free_indices
 from attnc.ir.stage import Host, Monoid, Plan, Stage, Stream
 from attnc.ir.walk import walk
-from attnc.passes.draft import Draft, Group, read_names
+from attnc.passes.draft import Draft, Group
+from attnc.passes.families import read_names
 from attnc.passes.refusals import crossings, hosted_step
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -10,7 +10,7 @@ from attnc.ir.cascade import Coord, Expr, Part, Read, Reduce
 from attnc.ir.indices import free_indices
 from attnc.ir.walk import walk
 from attnc.passes.derive.reductions import cut
-from attnc.passes.families import Shapes, joint
+from attnc.passes.families import Shapes, dependencies, joint
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Role:
         return self.family, self.parallel, self.grid
 
 
-def role_of(shapes: Shapes, name: str, kept: frozenset[str]) -> Role | None:
+def role_of(shapes: Shapes, name: str, kept: frozenset[str], among: frozenset[str]) -> Role | None:
     """How a tensor's reduction streams, or None where it does not: it is cheap, or has no stream.
 
-    `kept` are reductions that stream themselves: their values are rows, not pairs.
+    `kept` are reductions that stream themselves: their values are rows, not pairs. The stream is one of `among`.
 
     Before   O[b,h,m,f] = sum[n](A[b,h,m,n] * V[b,h,n,f])
     After    stream n, parallel m (which V lacks), grid b and h, inner f
@@ -45,14 +45,12 @@ def role_of(shapes: Shapes, name: str, kept: frozenset[str]) -> Role | None:
     part = tensor.parts[0]
     if not isinstance(part.value, Reduce) or part.value.op in ("argmax", "argmin"):
         return None
-    found = [role for index in part.value.over if (role := _role(shapes, part, index, kept))]
+    found = [role for index in part.value.over if index in among and (role := _role(shapes, part, index, kept))]
     return found[0] if len(found) == 1 else None
 
 
 def _role(shapes: Shapes, part: Part, index: str, kept: frozenset[str]) -> Role | None:
     reduce, indices = cast(Reduce, part.value), part.indices
-    if index not in shapes.lengths:
-        return None
     pieces = cut(shapes, reduce, index)
     if pieces is None:
         return None
@@ -108,13 +106,21 @@ def _lacked(shapes: Shapes, inside: tuple[Expr, ...], family: str, item: str) ->
 
 
 def roles(shapes: Shapes) -> dict[str, Role]:
-    """Every streamable reduction with its role, in the order of computation."""
+    """Every streamable reduction with its role, in the order of computation.
+
+    Reductions over positions come first; what folds the values that they leave row by row is a plain product.
+    """
     names = sorted(shapes.tensors, key=shapes.position.__getitem__)
-    kept: dict[str, Role] = {}
-    for name in names:
-        role = role_of(shapes, name, frozenset(kept))
-        if role is not None:
-            kept[name] = role
+    found = _outermost(shapes, {name: role_of(shapes, name, frozenset(), shapes.walked) for name in names})
+    kept = frozenset(found)
+    found = {name: role for name in found if (role := role_of(shapes, name, kept - {name}, shapes.walked))}
+    others = {name: role_of(shapes, name, frozenset(found), shapes.lengths) for name in names if name not in found}
+    together = _outermost(shapes, found | others)
+    return {name: together[name] for name in names if name in together}
+
+
+def _outermost(shapes: Shapes, found: Mapping[str, Role | None]) -> dict[str, Role]:
+    kept = {name: role for name, role in found.items() if role is not None}
     return {name: role for name, role in kept.items() if not _nested(shapes, name, role, kept)}
 
 
@@ -123,7 +129,7 @@ def _nested(shapes: Shapes, name: str, role: Role, found: dict[str, Role]) -> bo
     indices = shapes.tensors[name].parts[0].indices
     for other, outer in found.items():
         along = [index for index in indices if shapes.family[index] == outer.family]
-        elsewhere = other != name and outer.family != role.family
+        elsewhere = outer.family != role.family and name in dependencies(shapes, other)
         if elsewhere and along and outer.parallel in indices and outer.parallel not in along:
             return True
     return False

@@ -193,11 +193,15 @@ Expr: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Range(Node):
-    """Index `index` runs over lo <= index < hi; both are expressions of sizes."""
+    """Index `index` runs over lo <= index < hi; both are expressions of sizes.
+
+    `walks` are the indices that it walks together, row-major, where it stands for several.
+    """
 
     index: str
     lo: Expr
     hi: Expr
+    walks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

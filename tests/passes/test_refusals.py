@@ -19,7 +19,7 @@ SHAPE = {"b": 1, "h": 2, "m": 7, "n": 9, "e": 4, "f": 3}
 EXPECTED: dict[str, tuple[tuple[tuple[str, int, int], ...], int, bool]] = {
     "sinkhorn": ((("CROSS", 4, 3), ("CROSS", 5, 4)), 2, False),
     "flow": ((("CROSS", 6, 5), ("CROSS", 7, 4), ("CROSS", 10, 7)), 1, False),
-    "sparsemax": ((("ORDER", 4, 2),), 2, True),
+    "sparsemax": ((("ORDER", 4, 2), ("NSEP", 8, 7)), 2, True),
     "bisect": ((("IMPLICIT", 5, 6),), 2, True),
     "standard": ((("NSEP", 5, 3),), 2, False),
     "sigmean": ((("NSEP", 5, 3),), 2, False),
