@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from attnc.codegen.comments import WHY
 from attnc.codegen.cpp_values import Printer
 from attnc.ir import kernel as k
 from attnc.ir.kernel import Kernel
@@ -135,8 +136,8 @@ class Writer:
     def _statement(self, statement: k.Statement) -> list[str]:
         printer = self.printer
         match statement:
-            case k.Let(name, value):
-                return printer.bind(name, value)
+            case k.Let(name, value, why):
+                return [*_note(why), *printer.bind(name, value)]
             case k.Load():
                 return printer.load(statement)
             case k.State(name, init):
@@ -147,8 +148,8 @@ class Writer:
                 return printer.assign(name, value)
             case k.Loop():
                 return self._loop(statement)
-            case k.Guarded(test, body):
-                return [f"if ({printer.text(test)}) {{", *_indented(self.statements(body)), "}"]
+            case k.Guarded(test, body, why):
+                return [*_note(why), f"if ({printer.text(test)}) {{", *_indented(self.statements(body)), "}"]
             case k.Store():
                 return printer.store(statement)
 
@@ -165,6 +166,10 @@ class Writer:
         with printer.walking(name, loop.step):
             body = [f"const int {name}_count = {count};", f"(void){name}_count;", *self.statements(loop.body)]
         return [head, *_indented(body), "}"]
+
+
+def _note(why: str) -> list[str]:
+    return [f"// {WHY[why]}"] if WHY[why] else []
 
 
 def _indented(lines: list[str]) -> list[str]:

@@ -43,11 +43,10 @@ def compile_offline(source: str, kernel: Kernel, target: Target) -> tuple[bytes,
     with tempfile.TemporaryDirectory(prefix="attnc-") as folder:
         function = _function(source, kernel.name, Path(folder, "kernel.py"))
         place = GPUTarget("cuda", target.capability, 32) if target.kind == "cuda" else GPUTarget("hip", target.name, 64)
-        signature, constants = _signature(source, kernel, function)
+        signature, constants, aligned = _signature(kernel, function)
         options = {"num_warps": target.warps, "num_stages": target.stages, "enable_fp_fusion": True}
-        built = compile_triton(
-            ASTSource(fn=function, signature=signature, constexprs=constants), target=place, options=options
-        )
+        program = ASTSource(fn=function, signature=signature, constexprs=constants, attrs=aligned)
+        built = compile_triton(program, target=place, options=options)
         binary = built.asm["cubin" if target.kind == "cuda" else "hsaco"]
         return binary, _resources(built, binary, target)
 
@@ -71,17 +70,28 @@ def _function(source: str, name: str, file: Path) -> Any:
     return getattr(module, name)
 
 
-def _signature(source: str, kernel: Kernel, function: Any) -> tuple[dict[str, str], dict[tuple[int, ...], Any]]:
+Paths = dict[tuple[int, ...], Any]
+
+
+def _signature(kernel: Kernel, function: Any) -> tuple[dict[str, str], Paths, Paths]:
+    """The arguments' types, the constants, and what is aligned: contiguous tensors whose rows start at 16 bytes."""
     import triton.language as tl
 
+    names = list(function.arg_names)
     pointers = {f"p_{param.name}": POINTERS[param.dtype] for param in kernel.params}
-    signature = {name: pointers.get(name, "i64") for name in function.arg_names}
-    constants: dict[tuple[int, ...], Any] = {}
+    strides = {f"{param.name}_s{axis}" for param in kernel.params for axis in range(len(param.base))}
+    inner = {f"{param.name}_s{len(param.base) - 1}" for param in kernel.params}
+    signature = {name: pointers.get(name, "i64") for name in names}
+    constants: Paths = {}
+    for name in inner & set(names):
+        signature[name] = "constexpr"
+        constants[(names.index(name),)] = 1
     if "DOT" in signature:
         signature["DOT"] = "constexpr"
         bf16 = any(param.dtype == "bfloat16" for param in kernel.params)
-        constants[(function.arg_names.index("DOT"),)] = tl.bfloat16 if bf16 else tl.float16
-    return signature, constants
+        constants[(names.index("DOT"),)] = tl.bfloat16 if bf16 else tl.float16
+    aligned = [name for name in names if name in pointers or (name in strides and name not in inner)]
+    return signature, constants, {(names.index(name),): [["tt.divisibility", 16]] for name in aligned}
 
 
 def _resources(built: Any, binary: bytes, target: Target) -> Resources:
@@ -116,7 +126,7 @@ def _cuobjdump(binary: bytes) -> str:
 
 def _occupancy(registers: int, shared: int, target: Target) -> float:
     """The share of a processor's threads that can be resident: 64 Ki registers, 2048 threads, on-chip bytes."""
-    threads = target.warps * target.warp
+    threads = target.threads
     by_registers = 65536 // max(1, registers * threads)
     by_shared = target.onchip // max(1, shared)
     return min(1.0, min(by_registers, by_shared, 2048 // threads) * threads / 2048)

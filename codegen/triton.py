@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from attnc.codegen.comments import WHY
 from attnc.codegen.triton_values import DTYPES, Printer
 from attnc.ir import kernel as k
 from attnc.ir.kernel import Kernel
@@ -66,7 +67,7 @@ def render(kernel: Kernel) -> str:
     text = _template().render(
         header=header,
         helpers=[line for name in sorted(writer.printer.helpers) for line in HELPERS[name]],
-        plain=[f'"{name}"' for name in writer.numbers(body)],
+        plain=[f'"{name}"' for name in writer.numbers(body) if not writer.is_stride(name)],
         name=kernel.name,
         params=[
             *(f"p_{param.name}" for param in kernel.params),
@@ -103,19 +104,27 @@ class Writer:
         used = set(re.findall(r"\w+", "\n".join(body)))
         return [name for name in (*names, *(f"{name}_size" for name, _ in self.kernel.sizes)) if name in used]
 
+    def is_stride(self, name: str) -> bool:
+        """Whether an argument is a stride: Triton may tell strides of 1 and aligned ones apart, lengths never."""
+        return any(name == f"{param.name}_s{axis}" for param in self.kernel.params for axis in range(len(param.base)))
+
     def setup(self) -> list[str]:
         """The program's own indices and the lanes of its tile axes."""
-        printer, lines = self.printer, []
-        lines.append("left = tl.program_id(1).to(tl.int64)")
+        printer, lines, parallel = self.printer, ["left = tl.program_id(0).to(tl.int64)"], self.kernel.parallel
+        if parallel:
+            name, lo, hi = parallel.index, printer.text(parallel.lo), printer.text(parallel.hi)
+            extent = hi if lo == "0" else f"{hi} - {lo}"
+            lines.append(f"{name}_tiles = tl.cdiv({extent}, {parallel.tile})")
+            start = f"{lo} + " if lo != "0" else ""
+            lines.append(f"{name}_first = {start}(left % {name}_tiles).to(tl.int32) * {parallel.tile}")
+            lines.append(f"left = left // {name}_tiles")
         for axis in reversed(self.kernel.grid):
             lo, hi = printer.text(axis.lo), printer.text(axis.hi)
             extent, start = (hi, "") if lo == "0" else (f"({hi} - {lo})", f"{lo} + ")
             lines.append(f"i_{axis.index} = {start}left % {extent}")
             lines.append(f"left = left // {extent}")
-        parallel = self.kernel.parallel
         if parallel:
-            name, lo, hi = parallel.index, printer.text(parallel.lo), printer.text(parallel.hi)
-            lines.append(f"{name}_first = {lo} + tl.program_id(0) * {parallel.tile}")
+            name, hi = parallel.index, printer.text(parallel.hi)
             lines.append(f"{name}_last = tl.minimum({name}_first + {parallel.tile}, {hi}) - 1")
             lines.append(f"o_{name} = {name}_first + tl.arange(0, {parallel.tile})")
         for axis in self.kernel.axes:
@@ -142,8 +151,8 @@ class Writer:
     def _statement(self, statement: k.Statement) -> list[str]:
         printer = self.printer
         match statement:
-            case k.Let(name, value):
-                return [f"b_{name} = {printer.over(value, printer.named[name].axes)}"]
+            case k.Let(name, value, why):
+                return [f"b_{name} = {printer.over(value, printer.named[name].axes)}{_note(why)}"]
             case k.Load():
                 return self._load(statement)
             case k.State(name, init):
@@ -156,8 +165,8 @@ class Writer:
                 return [f"b_{name} = {printer.text(value)}"]
             case k.Loop():
                 return self._loop(statement)
-            case k.Guarded(test, body):
-                return [f"if {printer.text(test)}:", *_indented(self.statements(body))]
+            case k.Guarded(test, body, why):
+                return [f"if {printer.text(test)}:{_note(why)}", *_indented(self.statements(body))]
             case k.Store():
                 return self._store(statement)
 
@@ -248,6 +257,10 @@ def _lets(body: tuple[k.Statement, ...]) -> list[str]:
         elif isinstance(statement, k.Loop | k.Guarded):
             names += _lets(statement.body)
     return names
+
+
+def _note(why: str) -> str:
+    return f"  # {WHY[why]}" if WHY[why] else ""
 
 
 def _indented(lines: list[str]) -> list[str]:

@@ -15,18 +15,27 @@ from attnc.passes.families import Shapes, dependencies, joint
 
 @dataclass(frozen=True)
 class Role:
-    """How a reduction is streamed: the index it folds, the tiled index, the grid, the axes kept whole."""
+    """How a reduction is streamed: the index it folds, the tiled index, the grid, the axes kept whole.
+
+    `shares`: the rows of a tile share something that is read. Where they do not, a stage of its own gains nothing.
+    """
 
     index: str
     family: str
     parallel: str
     grid: tuple[str, ...]
     inner: tuple[str, ...]
+    shares: bool
 
     @property
     def key(self) -> tuple[str, str, tuple[str, ...]]:
         """Reductions with one key can share a stage."""
         return self.family, self.parallel, self.grid
+
+    def fits(self, other: Role) -> bool:
+        """Whether every program of the other's stage could compute this reduction."""
+        same = (self.family, self.parallel) == (other.family, other.parallel)
+        return same and set(self.grid) <= set(other.grid)
 
 
 def role_of(shapes: Shapes, name: str, kept: frozenset[str], among: frozenset[str]) -> Role | None:
@@ -57,20 +66,20 @@ def _role(shapes: Shapes, part: Part, index: str, kept: frozenset[str]) -> Role 
     family = shapes.family[index]
     bodies = _along(shapes, [piece.body for piece in pieces], family, kept)
     tests = _along(shapes, [test for piece in pieces for test in piece.when], family, kept)
-    candidates = [
+    compared = {item for test in tests for item in free_indices(test)}
+    meeting = [
         item
         for item in indices
-        if item not in shapes.features
-        and _lacked(shapes, (*bodies, *tests), family, item)
-        and (any(_joint(shapes, expr, item, family) for expr in bodies) or any(item in free_indices(t) for t in tests))
+        if item not in shapes.features and (item in compared or any(_joint(shapes, x, item, family) for x in bodies))
     ]
-    if not candidates:
+    if not meeting:
         return None
-    compared = [item for item in candidates if any(item in free_indices(test) for test in tests)]
-    parallel = (compared or candidates)[-1]
+    shared = [item for item in meeting if _lacked(shapes, (*bodies, *tests), family, item)]
+    candidates = shared or meeting
+    parallel = ([item for item in candidates if item in compared] or candidates)[-1]
     inner = tuple(item for item in indices if item != parallel and _is_column(shapes, bodies, family, item))
     grid = tuple(item for item in indices if item != parallel and item not in inner)
-    return Role(index, family, parallel, grid, inner)
+    return Role(index, family, parallel, grid, inner, bool(shared))
 
 
 def _along(shapes: Shapes, exprs: Sequence[Expr], family: str, kept: frozenset[str]) -> tuple[Expr, ...]:
@@ -120,7 +129,9 @@ def roles(shapes: Shapes) -> dict[str, Role]:
 
 
 def _outermost(shapes: Shapes, found: Mapping[str, Role | None]) -> dict[str, Role]:
-    kept = {name: role for name, role in found.items() if role is not None}
+    """Without those inside another stream, and without those that share nothing and have no stage to join."""
+    shared = [role for role in found.values() if role is not None and role.shares]
+    kept = {name: role for name, role in found.items() if role is not None and any(map(role.fits, shared))}
     return {name: role for name, role in kept.items() if not _nested(shapes, name, role, kept)}
 
 

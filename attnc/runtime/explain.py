@@ -48,7 +48,7 @@ def explain(program: Program, shape: Mapping[str, int]) -> Explanation:
         "monoids": [_monoid(stage.name, stage.monoid, cascade) for stage in program.streams],
         "refusals": [_refusal(item) for item in program.plan.refusals],
         "stages": [_stage(stage, program, shape) for stage in program.plan.stages],
-        "masks": [row for stage in program.streams for row in _masks(stage, cascade, shape)],
+        "masks": [row for stage in program.streams for row in _masks(stage, program, shape)],
         "bytes": _bytes(program, shape),
         "flops": _flops(program, shape),
         "shape": dict(shape),
@@ -135,21 +135,20 @@ def _stage(stage: Stage, program: Program, shape: Mapping[str, int]) -> dict[str
 
 
 def _tiles(stage: Stream, program: Program, shape: Mapping[str, int]) -> Any:
-    from attnc.ir.stage import inner_indices
     from attnc.passes.tiles import choose_tiles
 
     needed = compiled_in(stage, program.explicit)
     if any(index not in shape for index in needed):
         return None
     extents = {index: shape[index] for index in needed}
-    inner = inner_indices(stage, program.explicit)
-    return choose_tiles(stage, program.explicit, find_target("cpu"), {}, extents, inner)
+    return choose_tiles(stage, program.explicit, find_target("cpu"), {}, extents)
 
 
-def _masks(stage: Stream, cascade: Cascade, shape: Mapping[str, int]) -> list[dict[str, Any]]:
+def _masks(stage: Stream, program: Program, shape: Mapping[str, int]) -> list[dict[str, Any]]:
     from attnc.passes.areas import area, conditions
 
-    sizes, rows = sizes_of(cascade), []
+    cascade = program.explicit
+    sizes, rows, tiles = sizes_of(cascade), [], _tiles(stage, program, shape)
     for number, segment in enumerate(stage.monoid.segments):
         if segment.index is None:
             continue
@@ -157,8 +156,8 @@ def _masks(stage: Stream, cascade: Cascade, shape: Mapping[str, int]) -> list[di
         bounds = [f"{segment.index} {'>=' if b.lower else '<'} {show(b.value, sizes)}" for b in solved.bounds]
         row: dict[str, Any] = {"stage": stage.name, "index": segment.index, "bounds": bounds}
         row["tested"] = [show(test, sizes) for test in solved.opaque]
-        if _known(cascade, stage, shape):
-            found = area(stage, cascade, number, shape, find_target("cpu").tile)
+        if tiles is not None and _known(cascade, stage, shape):
+            found = area(stage, cascade, number, shape, (tiles.parallel, tiles.stream))
             total = max(1, found.empty + found.full + found.partial)
             share = {"empty": found.empty / total, "full": found.full / total, "partial": found.partial / total}
             row |= {"tiles": share, "points": found.points, "exact": found.exact}
@@ -204,11 +203,11 @@ def _bytes(program: Program, shape: Mapping[str, int]) -> dict[str, int | None]:
 
 
 def _reread(stage: Stream, program: Program, shape: Mapping[str, int]) -> int:
-    cascade, rows = program.explicit, find_target("cpu").tile[0]
-    if stage.parallel is None:
+    cascade, chosen = program.explicit, _tiles(stage, program, shape)
+    if stage.parallel is None or chosen is None:
         return 0
     item = cascade.range(stage.parallel)
-    tiles = -(-int(evaluate(item.hi, shape) - evaluate(item.lo, shape)) // rows)
+    tiles = -(-int(evaluate(item.hi, shape) - evaluate(item.lo, shape)) // chosen.parallel)
     streams = {segment.index for segment in stage.monoid.segments}
     total = 0
     for name in {node.tensor for node in walk(stage.monoid) if isinstance(node, Read)}:

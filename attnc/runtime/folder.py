@@ -14,6 +14,7 @@ from attnc.ir.cascade import Cascade
 from attnc.ir.kernel import DType, Kernel
 from attnc.ir.serial import dump, load
 from attnc.ir.stage import Plan, Stream
+from attnc.ir.target import find_target
 from attnc.runtime.attention import packed
 from attnc.runtime.bind import Bound, bind
 from attnc.runtime.build import Built
@@ -94,7 +95,7 @@ class CompiledAttention:
         else:
             from attnc.runtime.gpu import launcher as gpu_launcher
 
-            launch, backend = gpu_launcher(source, signature), "triton"
+            launch, backend = gpu_launcher(source, signature, find_target(entry["target"])), "triton"
         return Built(entry["role"], signature, source, launch, backend, False)
 
 

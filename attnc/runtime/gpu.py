@@ -14,6 +14,7 @@ from attnc.ir.kernel import Const as KernelConst
 from attnc.ir.kernel import Map as KernelMap
 from attnc.ir.kernel import Size as KernelSize
 from attnc.ir.sizes import SCALAR, whole
+from attnc.ir.target import Target
 from attnc.runtime import cache
 
 
@@ -29,7 +30,9 @@ def load_function(source: str, name: str) -> Any:
     return getattr(module, name)
 
 
-def launcher(source: str, kernel: Kernel) -> Callable[[Mapping[str, torch.Tensor], Mapping[str, int]], None]:
+def launcher(
+    source: str, kernel: Kernel, target: Target
+) -> Callable[[Mapping[str, torch.Tensor], Mapping[str, int]], None]:
     """A function that runs the kernel on tensors by name, with the call's extents."""
     function = load_function(source, kernel.name)
 
@@ -41,11 +44,12 @@ def launcher(source: str, kernel: Kernel) -> Callable[[Mapping[str, torch.Tensor
             given[f"p_{param.name}"] = tensor
             given |= {f"{param.name}_n{axis}": extent for axis, extent in enumerate(tensor.shape)}
             given |= {f"{param.name}_s{axis}": stride for axis, stride in enumerate(tensor.stride())}
-        grid = (_tiles(kernel.parallel, numbers), _points(kernel.grid, numbers))
-        if 0 in grid:
+        programs = _tiles(kernel.parallel, numbers) * _points(kernel.grid, numbers)
+        if programs == 0:
             return
         given["DOT"] = dot_type(kernel)
-        function[grid](*(given[name] for name in function.arg_names))
+        options = {"num_warps": target.warps, "num_stages": target.stages, "enable_fp_fusion": True}
+        function[(programs,)](*(given[name] for name in function.arg_names), **options)
 
     return launch
 

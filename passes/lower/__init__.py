@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from attnc.ir.cascade import Cascade
 from attnc.ir.kernel import DType, Kernel
-from attnc.ir.stage import Stream, inner_indices
+from attnc.ir.stage import Stream
 from attnc.ir.target import Target
 from attnc.passes.lower.assemble import Lowering
 from attnc.passes.lower.contract import NeedsPointsError, NotLoweredError
@@ -29,7 +29,7 @@ def lower(
 
     A segment whose values would carry three axes is walked point by point in place of tiles.
     """
-    tiles = choose_tiles(stream, cascade, target, dtypes, extents, inner_indices(stream, cascade))
+    tiles = choose_tiles(stream, cascade, target, dtypes, extents)
     points: frozenset[int] = frozenset()
     while True:
         lowering = Lowering(Frame(stream, cascade, target, dtypes, extents, tiles), points)

@@ -20,8 +20,8 @@ from attnc.passes.plan import plan
 from tests.passes.written import explicit
 
 Tensors = dict[str, torch.Tensor]
-SMALL_CPU = replace(find_target("cpu"), tile=(16, 16))
-SMALL_GPU = replace(find_target("sm_90"), tile=(32, 16))
+SMALL_CPU = replace(find_target("cpu"), rows=(16,), keys=(16,))
+SMALL_GPU = replace(find_target("sm_90"), rows=(32,), keys=(16,))
 SHAPES = ((40, 70, 40, 24), (37, 19, 16, 16), (1, 33, 8, 17), (17, 17, 64, 32), (50, 3, 16, 16), (5, 0, 8, 8))
 
 

@@ -1,6 +1,6 @@
-"""The pieces that random programs are made of: scores, maps, masks, weights, tails, and whole small programs.
+"""The pieces that random programs are made of: scores, maps, masks, weights, statistics, tails.
 
-A piece is text with the inputs, options and definitions it needs. `{s}` stands for the expression it acts on.
+A piece is text with the inputs, options and head lines it needs. `{s}` stands for the expression it acts on.
 """
 
 from __future__ import annotations
@@ -17,6 +17,17 @@ class Piece:
     options: tuple[str, ...] = ()
     head: tuple[str, ...] = ()
 
+
+# Definitions of the file that the pieces may call.
+DEFINITIONS = {
+    "capped": "score capped(s; cap: real = 4.0) = cap * tanh(s / cap)\n",
+    "near": "mask near(m, n; W: int = 4) = abs(m - n) < W\n",
+    "unit": "def unit[e](x; eps: real = 1e-6) = x * rsqrt(mean[e](x * x) + eps)\n",
+    "turned": (
+        "def turned[e](x, pos):\n    half = max(E // 2, 1)\n    angle = pos * 0.3 ** (e % half)\n"
+        "    return x * cos(angle) + x[e = (e + half) % E] * (-1 if e < half else 1) * sin(angle)\n"
+    ),
+}
 
 # How a query and a key make a number. Each is a right side over b, h, m, n.
 SCORES = (
@@ -37,6 +48,14 @@ SCORES = (
         head=("require TWO == 2 and ALSO == 2",),
     ),
     Piece("sum[e](Q * {K}) / sqrt(E) + emb[h,kind_m,kind_n]", ("emb[h,x,y]", "kind_m[m]: int", "kind_n[n]: int")),
+    Piece("sum[e](unit[e](Q[b,h,m,e]) * unit[e]({K}))"),
+    Piece("sum[e](turned[e](Q[b,h,m,e], m) * turned[e]({K}, n)) / sqrt(E)", head=("require E >= 1",)),
+    Piece("(sum[e](Q * {K}) + sum[x](QX * KX)) / sqrt(E + X)", ("QX[b,h,m,x]", "KX[b,h,n,x]")),
+    Piece("sum[e](relu(Q[b,h,m,e]) * relu({K})) - 0.5"),
+    Piece(
+        "sum[e](Q * {K}) / sqrt(E) + near_by[h,clamp(m - n, -2, 2) + 2]", ("near_by[h,z]",), head=("require Z == 5",)
+    ),
+    Piece("sum[e](Q * {K}) / sqrt(E) + default(blocks[h,m // 8,n // 8], 0)", ("blocks[h,c,d]",)),
 )
 
 # What is done to one score.
@@ -67,6 +86,16 @@ MAPS = (
     Piece("{s} + 0.01 * floor({s} * 4.0) - 0.01 * ceil({s} * 2.0) + 0.01 * round({s})"),
     Piece("cap * tanh({s} / cap)", options=("cap: real = 3.0",)),
     Piece("{s} * exp(-abs(m - n) / 8)"),
+    Piece("capped({s}; cap = 3.0)"),
+    Piece("{s} * pi / (1 + extent(e))"),
+    Piece("max({s}, -inf) + stop({s})"),
+    Piece("default({s} where n % 3 != 1, -0.5)"),
+    Piece("({s} where n <= m + 2)"),
+    Piece("{s} - default(T[b,h,m,n - 1], 0.0)"),
+    Piece("0.5 * ({s} + {s}[n = n // 2 * 2])"),
+    Piece("{s} / (1 + abs({s}))"),
+    Piece("({s} > 0) * 1.5 - ({s} != {s})"),
+    Piece("({s} where m - n < 6) if exists(T) and n % 2 == 0 else 0.25"),
 )
 
 # Which keys a query sees.
@@ -88,6 +117,14 @@ MASKS = (
     Piece("keep[b,n] and n <= m", ("keep[b,n]: bool",)),
     Piece("n <= m and (wide[h] or m - n < 3)", ("wide[h]: bool",)),
     Piece("m >= 3 and n <= m"),
+    Piece("near(m, n)"),
+    Piece("near(m, n; W = 2) or n == 0"),
+    Piece("m != n"),
+    Piece("(m - n) // 3 % 2 == 0"),
+    Piece("seen[m // 4,n // 4]", ("seen[c,d]: bool",)),
+    Piece("n >= start[b,m]", ("start[b,m]: int",)),
+    Piece("n <= min(m, 5) or m == n"),
+    Piece("exists(T) and -2 <= m - n"),
 )
 
 # From masked scores S to an output O, possibly with row statistics. `{V}` is the value.
@@ -117,6 +154,17 @@ WEIGHTS = (
     Piece("O[b,h,m,f] = max[n](S + {V})"),
     Piece("O[b,h,m,f] = min[n](S * {V})"),
     Piece("O[b,h,m,f] = logsumexp[n](S + {V})"),
+    Piece("A[b,h,m,n] = abs(S)\nO[b,h,m,f] = sum[n](A * {V}) / (sum[n](A) + 1e-3)"),
+    Piece("A[b,h,m,n] = exp(log(1.0 + S * S) - log(sum[n](1.0 + S * S)))\nO[b,h,m,f] = sum[n](A * {V})"),
+    Piece("O[b,h,m,f] = sum[n](S * {V}) - sum[n](S) * mean[n]({V} where exists(S))"),
+    Piece("A[b,h,m,n] = softmax[n](S)\nO[b,h,m,f] = sum[n](sqrt(A) * {V})"),
+    Piece("O[b,h,m,f] = sum[n](relu(S) ** 3 * {V}) * 0.1"),
+    Piece("O[b,h,m,f] = sum[n](exp2(-abs(S)) * {V})"),
+    Piece("O[b,h,m,f] = prod[n](1.0 + 0.1 * tanh(S) * {V})"),
+    Piece("O[b,h,m,f] = any[n](S > {V})"),
+    Piece("O[b,h,m,f] = all[n](S < 1.0 + {V} * {V})"),
+    Piece("O[b,h,m,f] = var[n](S + {V})"),
+    Piece("A[b,h,m,n] = exp(S - max[n](S))\nB[b,h,m,n] = A / sum[n](A)\nO[b,h,m,f] = sum[n]((B - mean[n](B)) * {V})"),
 )
 
 # With one more place on the key axis.
@@ -149,6 +197,19 @@ STATISTICS = (
     Piece("L[b,h,m] = all[n](S < 2.0)"),
     Piece("L[b,h,m] = -sum[n](xlogx(softmax[n](S)))"),
     Piece("L[b,h,m] = sum[n](abs(S))"),
+    Piece("L[b,h,m] = prod[n](0.5 + sigmoid(S))"),
+    Piece("L[b,h,m] = sum[n](softmax[n](S) * wv)", ("wv[b,h,n]",)),
+    Piece("L[b,h,m] = logsumexp[n](2 * S)"),
+    Piece("L[b,h,m] = max[n](abs(S))"),
+    Piece("L[b,h,m] = mean[n](S) ** 2 + var[n](S)"),
+    Piece("L[b,h,m] = sum[n](S where n % 2 == 0)"),
+)
+
+# Further outputs that take all values of a row together: no stream keeps them.
+SELECTIONS = (
+    Piece("L[b,h,m] = argmax[n](S)"),
+    Piece("L[b,h,m] = argmin[n](S)"),
+    Piece("L[b,h,m] = kth[n; 1](S)"),
 )
 
 # What happens to the output afterwards, row by row.
@@ -156,29 +217,4 @@ TAILS = (
     Piece("Y[b,h,m,f] = O * sigmoid(gate)", ("gate[b,h,m,f]",)),
     Piece("Y[b,h,m,f] = O + skip[h]", ("skip[h]",)),
     Piece("Y[b,h,m,f] = 0.5 * O"),
-)
-
-# Whole programs for what is no M x N stage: recurrences, order, scatter, randomness, parts, gathers.
-SMALL = (
-    "attention p(K[b,i,e], V[b,i,f], g[b,i], H0[b,e,f] = 0) -> O:\n    State[b,0,e,f] = H0\n"
-    "    State[b,i+1,e,f] = sigmoid(g) * State[b,i,e,f] + K * V\n    O[b,i,f] = K * State[b,i+1,e,f]\n"
-    "    carry H0 = State[b,I,e,f]\n",
-    "attention p(F[i], A[i,j]) -> y:\n    require I == J\n    y[i] = F[i] - sum[j](0.1 * A[i,j] * y[j] where j < i)\n",
-    "attention p(X[b,n], K[b,n,e]; k: int = 3) -> top, Y, low:\n"
-    "    index t < min(k, N)\n    keep[b,n] = topk[n; k](X)\n"
-    "    at[b,t] = argtopk[n -> t](X)\n    Y[b,t,e] = K[b,at[b,t],e]\n    top[b,e] = sum[n](K where keep)\n"
-    "    low[b] = kth[n; 0](X)\n",
-    "attention p(X[b,n]) -> S, P:\n    index u < N\n    S[b,u] = sort[n -> u](X)\n    P[b,u] = argsort[n -> u](X)\n",
-    "attention p(Y[b,c,f], idx[b,c]: int) -> O:\n    index n < 6\n    O[b,n,f] = sum[c](Y where idx == n)\n",
-    "attention p(X[b,n], seed[]: int; p: real = 0.25) -> O:\n    O[b,n] = X * (uniform[b,n](seed) >= p) / (1 - p)\n",
-    "attention p(X[b,n], W[w]) -> Y:\n    Y[b,n] = sum[w](W * X[b,n - w])\n",
-    "attention p(X[n,d]) -> Y, best, worst:\n    Y[n,d] = X * rsqrt(mean[d](X * X) + 1e-6)\n"
-    "    best[n] = argmax[d](X)\n    worst[n] = argmin[d](X)\n",
-    "attention p(X[n], Z[k]) -> Y, T:\n"
-    "    C[n] = X\n    C[N + k] = Z\n    index t < N + K\n    Y = prod[t](1.0 + 0.1 * C[t])\n"
-    "    T[t] = default(C[t - 1], 0) + C[t]\n",
-    "attention p(X[p]) -> Y:\n    T[2*p] = X\n    T[2*p + 1] = -X\n    index q < 2 * P\n    Y[q] = T[q] * 2\n",
-    "attention p(page[b,c]: int, KP[x,u,e]) -> K:\n    index n < C * U\n    require U >= 1\n"
-    "    K[b,n,e] = KP[page[b,n // U],n % U,e]\n",
-    "attention p(X[n,d], Y[n]) -> L:\n    L[d] = sum[n](stop(X) * Y) - sum[n](X[n,d] * Y[n])\n",
 )

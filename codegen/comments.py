@@ -1,0 +1,10 @@
+"""What generated kernels say of statements that no line of the spec shows."""
+
+WHY = {
+    "": "",
+    "empty": "a row that has seen nothing keeps the reference 0",
+    "keep": "what is kept moves to the new reference",
+    "unseen": "only where some row sees something of this tile",
+    "inner": "",
+    "seen": "",
+}

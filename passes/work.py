@@ -1,0 +1,108 @@
+"""What a stream does for one score and moves for one position: the quantities that tile sizes are chosen by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from attnc.ir.cascade import Cascade, Choose, Expr, Map, Read, Reduce, Var
+from attnc.ir.indices import free_indices
+from attnc.ir.kernel import DType
+from attnc.ir.node import Node
+from attnc.ir.sizes import whole
+from attnc.ir.stage import Stream
+from attnc.ir.walk import substitute, walk
+
+FUNCTIONS = frozenset(("exp", "exp2", "log", "log2", "log1p", "expm1", "sigmoid", "softplus", "erf", "gelu", "silu"))
+FUNCTIONS |= {"tanh", "sin", "cos", "pow", "xlogx", "rsqrt", "sqrt"}
+FREE = frozenset(("real", "int", "stop", "neg"))
+BYTES: dict[DType, int] = {"bool": 1, "float16": 2, "bfloat16": 2, "int32": 4, "float32": 4, "int64": 8, "float64": 8}
+
+
+@dataclass(frozen=True)
+class Work:
+    """Per score: operations of matrix products (a multiply-add is two), functions, other operations, bytes read.
+
+    Per position of the stream: bytes read. Per row: bytes of operands, values of state.
+    """
+
+    products: int
+    functions: int
+    others: int
+    score_bytes: int
+    position_bytes: int
+    row_bytes: int
+    state: int
+
+
+def work_of(stream: Stream, cascade: Cascade, dtypes: Mapping[str, DType], extents: Mapping[str, int]) -> Work:
+    """The work of a stream per score, position and row; a tensor without a type counts as float32."""
+    counter = _Counter(stream, cascade, dtypes, extents)
+    lifts = [lift for item in stream.monoid.parts for lift in item.lifts]
+    shifted: dict[Node, Node] = {Var(item.shifted): item.lifts[0].body for item in stream.monoid.gauges if item.lifts}
+    exprs = dict.fromkeys(substitute(expr, shifted) for lift in lifts for expr in (lift.body, *lift.when))
+    return Work(
+        products=counter.products(exprs),
+        functions=counter.functions(exprs),
+        others=counter.others(exprs) + 2 * len(stream.monoid.gauges) + len(stream.monoid.accumulators),
+        score_bytes=counter.bytes(exprs, row=True, position=True),
+        position_bytes=counter.bytes(exprs, row=False, position=True),
+        row_bytes=counter.bytes(exprs, row=True, position=False),
+        state=sum(counter.width(index for index in item.axes) for item in stream.monoid.parts),
+    )
+
+
+@dataclass(frozen=True)
+class _Counter:
+    stream: Stream
+    cascade: Cascade
+    dtypes: Mapping[str, DType]
+    extents: Mapping[str, int]
+
+    @property
+    def _positions(self) -> frozenset[str]:
+        return frozenset(item.index for item in self.stream.monoid.segments if item.index is not None)
+
+    def width(self, indices: Iterable[str]) -> int:
+        """How many values the inner ones among these indices make."""
+        total = 1
+        outer = {self.stream.parallel, *self.stream.grid, *self._positions}
+        for index in indices:
+            if index not in outer:
+                item = self.cascade.range(index)
+                total *= max(1, whole(item.hi, self.extents) - whole(item.lo, self.extents))
+        return total
+
+    def products(self, exprs: Iterable[Expr]) -> int:
+        """Two operations for each term of an inner sum, and for each column of an accumulator with columns."""
+        sums = {node for expr in exprs for node in walk(expr) if isinstance(node, Reduce)}
+        inner = sum(2 * self.width(node.over) for node in sums)
+        return inner + sum(
+            2 * width for item in self.stream.monoid.accumulators if (width := self.width(item.axes)) > 1
+        )
+
+    def functions(self, exprs: Iterable[Expr]) -> int:
+        """Functions of scores, equal ones once."""
+        return sum(isinstance(node, Map) and node.op in FUNCTIONS for node in self._on_scores(exprs))
+
+    def others(self, exprs: Iterable[Expr]) -> int:
+        """The remaining operations on scores."""
+        known = FUNCTIONS | FREE
+        return sum(isinstance(node, Choose) or node.op not in known for node in self._on_scores(exprs))
+
+    def _on_scores(self, exprs: Iterable[Expr]) -> set[Map | Choose]:
+        nodes = (node for expr in exprs for node in walk(expr) if isinstance(node, Map | Choose))
+        return {node for node in nodes if free_indices(node) & self._positions and self._of_row(node)}
+
+    def _of_row(self, node: Expr) -> bool:
+        return self.stream.parallel is None or self.stream.parallel in free_indices(node)
+
+    def bytes(self, exprs: Iterable[Expr], *, row: bool, position: bool) -> int:
+        """The bytes of reads that vary with the row, with the position, or with both, whole along inner axes."""
+        reads = {node for expr in exprs for node in walk(expr) if isinstance(node, Read)}
+        total = 0
+        for node in reads:
+            free = free_indices(node)
+            if (self.stream.parallel in free, bool(free & self._positions)) == (row, position):
+                total += BYTES[self.dtypes.get(node.tensor, "float32")] * self.width(free)
+        return total
