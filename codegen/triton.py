@@ -9,12 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from attnc.codegen.comments import WHY
-from attnc.codegen.triton_values import DTYPES, Printer
+from attnc.codegen.triton_values import ADDED, ANY, ATOM, DTYPES, MET, MULTIPLIED, Printer
 from attnc.ir import kernel as k
 from attnc.ir.kernel import Kernel
 from attnc.source import NOWHERE
 
 HELPERS = {
+    "floordiv": [
+        "",
+        "",
+        "@triton.jit",
+        "def floordiv(a, b):",
+        "    # rounds down for negative numbers too",
+        "    return (a - (a % b + b) % b) // b",
+    ],
+    "mod": ["", "", "@triton.jit", "def mod(a, b):", "    return (a % b + b) % b"],
     "multiply": ["", "", "@triton.jit", "def multiply(a, b):", "    return a * b"],
     "uniform": [
         "",
@@ -120,7 +129,7 @@ class Writer:
             lines.append(f"left = left // {name}_tiles")
         for axis in reversed(self.kernel.grid):
             lo, hi = printer.text(axis.lo), printer.text(axis.hi)
-            extent, start = (hi, "") if lo == "0" else (f"({hi} - {lo})", f"{lo} + ")
+            extent, start = (printer.text(axis.hi, ATOM), "") if lo == "0" else (f"({hi} - {lo})", f"{lo} + ")
             lines.append(f"i_{axis.index} = {start}left % {extent}")
             lines.append(f"left = left // {extent}")
         if parallel:
@@ -156,9 +165,7 @@ class Writer:
             case k.Load():
                 return self._load(statement)
             case k.State(name, init):
-                kind = printer.named[name]
-                shape = ", ".join(str(printer.width(axis)) for axis in kind.axes)
-                return [f"b_{name} = tl.full([{shape}], {printer.text(init)}, {DTYPES[kind.dtype]})"]
+                return [f"b_{name} = {self._initial(name, init)}"]
             case k.Fold(updates):
                 return [self._update(update) for update in sorted(updates, key=lambda item: -len(item.keep))]
             case k.Set(name, value):
@@ -169,6 +176,15 @@ class Writer:
                 return [f"if {printer.text(test)}:{_note(why)}", *_indented(self.statements(body))]
             case k.Store():
                 return self._store(statement)
+
+    def _initial(self, name: str, init: k.Value) -> str:
+        """A state's first value, over all its axes."""
+        printer, kind = self.printer, self.printer.named[name]
+        shape, own = ", ".join(str(printer.width(axis)) for axis in kind.axes), printer.type(init).axes
+        if not own:
+            return f"tl.full([{shape}], {printer.text(init)}, {DTYPES[kind.dtype]})"
+        value = f"{printer.over(init, kind.axes, ATOM)}.to({DTYPES[kind.dtype]})"
+        return value if own == kind.axes else f"tl.broadcast_to({value}, [{shape}])"
 
     def _loop(self, loop: k.Loop) -> list[str]:
         printer, name = self.printer, loop.index
@@ -184,17 +200,22 @@ class Writer:
     def _update(self, update: k.Update) -> str:
         printer = self.printer
         axes, name = printer.named[update.state].axes, f"b_{update.state}"
-        kept = [f"{printer.over(coef, axes)} * b_{state}" for coef, state in update.keep]
+        kept = [self._kept(coef, printer.over(k.Use(state), axes, ATOM), axes) for coef, state in update.keep]
         old = " + ".join(kept) or name
         if update.lift is None:
             return f"{name} = {old}"
-        lift = printer.over(update.lift, axes)
+        lift = printer.over(update.lift, axes, ANY if update.op in ("max", "min") else MULTIPLIED + 1)
         match update.op:
             case "max" | "min":
                 return f"{name} = tl.{update.op}imum({old}, {lift})"
             case _:
                 sign = {"sum": "+", "prod": "*", "any": "|", "all": "&"}[update.op]
                 return f"{name} = {old} {sign} {lift}"
+
+    def _kept(self, coefficient: k.Value, state: str, axes: tuple[str, ...]) -> str:
+        if isinstance(coefficient, k.Const) and coefficient.value == 1:
+            return state
+        return f"{self.printer.over(coefficient, axes, MULTIPLIED)} * {state}"
 
     # ---- memory ------------------------------------------------------------------------------
 
@@ -204,12 +225,11 @@ class Writer:
         param = next(param for param in self.kernel.params if param.name == tensor)
         text, tests = f"p_{tensor}", []
         for place, (sub, base) in enumerate(zip(subs, param.base, strict=True)):
-            position, start = printer.text(sub), printer.text(base)
-            own = printer.type(sub).axes
-            if start != "0":
-                position = f"({position} - {start})"
+            start, own = printer.text(base, MULTIPLIED), printer.type(sub).axes
+            position = printer.text(sub, ATOM) if start == "0" else f"({printer.text(sub, ADDED)} - {start})"
             wide = f"{position}.to(tl.int64)" if own else position
-            text += f" + {printer.spread(f'({wide} * {tensor}_s{place})', own, axes)}"
+            step = f"{wide} * {tensor}_s{place}"
+            text += f" + {printer.spread(f'({step})', own, axes) if own else step}"
             if not isinstance(sub, k.Coord | k.Const):
                 inside = f"(({position} >= 0) & ({position} < {tensor}_n{place}))"
                 tests.append(printer.spread(inside, own, axes))
@@ -217,12 +237,9 @@ class Writer:
 
     def _edges(self, axes: tuple[str, ...], whole: bool) -> list[str]:
         """The tests that keep lanes inside their axes."""
-        printer, tests = self.printer, []
-        for axis in axes:
-            if axis == printer.parallel or printer.padded(axis) or (axis in printer.steps and not whole):
-                inside = f"(o_{axis} < {printer.text(printer.axes[axis].hi)})"
-                tests.append(printer.spread(inside, (axis,), axes))
-        return tests
+        printer = self.printer
+        tested = (a for a in axes if a == printer.parallel or printer.padded(a) or (a in printer.steps and not whole))
+        return [printer.within(axis, axes) for axis in tested]
 
     def _load(self, load: k.Load) -> list[str]:
         printer = self.printer
@@ -230,7 +247,7 @@ class Writer:
         address, tests = self._address(load.tensor, load.subs, kind.axes)
         edges = [test for test in load.when if isinstance(test, k.Inside)]
         tests += self._edges(kind.axes, whole=not edges)
-        tests += [printer.over(test, kind.axes) for test in load.when if not isinstance(test, k.Inside)]
+        tests += [printer.over(test, kind.axes, MET) for test in load.when if not isinstance(test, k.Inside)]
         mask = f", mask={' & '.join(tests)}, other=0" if tests else ""
         text = f"tl.load({address}{mask})"
         return [f"b_{load.name} = {text}" + (" != 0" if kind.dtype == "bool" else "")]

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import reduce
 
 from attnc.ir import kernel as k
 from attnc.ir.kernel import Kernel, TileType
@@ -14,39 +15,46 @@ from attnc.ir.operators import COMPARISONS
 from attnc.ir.tile_types import tile_type
 from attnc.ir.walk import walk
 
-INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "=="}
-INFIX |= {"ne": "!=", "and": "&", "or": "|"}
+# Precedence of Python's operators: an operand that binds less tightly than its place wants stands in parentheses.
+ANY, COMPARED, JOINED, MET, ADDED, MULTIPLIED, ATOM = 0, 30, 40, 45, 60, 70, 100
+INFIX = {"add": ("+", ADDED), "sub": ("-", ADDED), "mul": ("*", MULTIPLIED), "div": ("/", MULTIPLIED)}
+INFIX |= {"lt": ("<", COMPARED), "le": ("<=", COMPARED), "gt": (">", COMPARED), "ge": (">=", COMPARED)}
+INFIX |= {"eq": ("==", COMPARED), "ne": ("!=", COMPARED), "and": ("&", MET), "or": ("|", JOINED)}
+# Calls whose arguments stand between commas.
 CALLS = {
     "exp": "tl.exp({0})",
     "exp2": "tl.exp2({0})",
     "log": "tl.log({0})",
     "log2": "tl.log2({0})",
-    "log1p": "tl.log(1.0 + {0})",
-    "expm1": "(tl.exp({0}) - 1.0)",
     "sqrt": "tl.sqrt({0})",
-    "rsqrt": "(1.0 / tl.sqrt({0}))",
     "abs": "tl.abs({0})",
-    "sign": "tl.where({0} > 0, 1, tl.where({0} < 0, -1, 0))",
+    "floordiv": "floordiv({0}, {1})",
+    "mod": "mod({0}, {1})",
     "tanh": "tanh({0})",
     "uniform": "uniform({0}, {1}, {2}, {3}, {4})",
     "sigmoid": "tl.sigmoid({0})",
-    "softplus": "(tl.maximum({0}, 0.0) + tl.log(1.0 + tl.exp(-tl.abs({0}))))",
     "relu": "tl.maximum({0}, 0)",
-    "silu": "({0} * tl.sigmoid({0}))",
-    "gelu": "(0.5 * {0} * (1.0 + tl.erf({0} * 0.7071067811865476)))",
     "erf": "tl.erf({0})",
     "sin": "tl.sin({0})",
     "cos": "tl.cos({0})",
-    "xlogx": "tl.where({0} == 0, 0.0, {0} * tl.log(tl.where({0} == 0, 1.0, {0})))",
     "clamp": "tl.minimum(tl.maximum({0}, {1}), {2})",
     "floor": "tl.floor({0}).to(tl.int64)",
     "ceil": "tl.ceil({0}).to(tl.int64)",
+}
+# Expressions in which the arguments stand beside operators.
+FORMS = {
+    "log1p": "tl.log(1.0 + {0})",
+    "expm1": "(tl.exp({0}) - 1.0)",
+    "rsqrt": "(1.0 / tl.sqrt({0}))",
+    "sign": "tl.where({0} > 0, 1, tl.where({0} < 0, -1, 0))",
+    "softplus": "(tl.maximum({0}, 0.0) + tl.log(1.0 + tl.exp(-tl.abs({0}))))",
+    "silu": "({0} * tl.sigmoid({0}))",
+    "gelu": "(0.5 * {0} * (1.0 + tl.erf({0} * 0.7071067811865476)))",
+    "xlogx": "tl.where({0} == 0, 0.0, {0} * tl.log(tl.where({0} == 0, 1.0, {0})))",
     "round": "(tl.floor({0}) + tl.where(_above({0}), 1.0, 0.0)).to(tl.int64)".replace(
         "_above({0})",
         "({0} - tl.floor({0}) > 0.5) | (({0} - tl.floor({0}) == 0.5) & (tl.floor({0} * 0.5) * 2.0 != tl.floor({0})))",
     ),
-    "mod": "(({0} % {1} + {1}) % {1})",
-    "floordiv": "(({0} - ({0} % {1} + {1}) % {1}) // {1})",
     "not": "({0} == 0)",
     "neg": "(-{0})",
 }
@@ -114,7 +122,7 @@ class Printer:
         del self.steps[index]
 
     def spread(self, text: str, own: tuple[str, ...], axes: tuple[str, ...]) -> str:
-        """A value of some axes, shaped to broadcast over others."""
+        """An atom of some axes, shaped to broadcast over others."""
         if own == axes or not own:
             return text
         marks = ", ".join(":" if axis in own else "None" for axis in axes)
@@ -122,76 +130,96 @@ class Printer:
 
     # ---- text --------------------------------------------------------------------------------
 
-    def text(self, value: k.Value) -> str:
-        """The value as an expression over its own axes."""
+    def text(self, value: k.Value, level: int = ANY) -> str:
+        """The value as an expression over its own axes, in parentheses where it binds less tightly than `level`."""
+        text, binds = self._text(value)
+        return text if binds >= level else f"({text})"
+
+    def over(self, value: k.Value, axes: tuple[str, ...], level: int = ANY) -> str:
+        """The value broadcast over these axes."""
+        own = self.type(value).axes
+        if own == axes or not own:
+            return self.text(value, level)
+        return self.spread(self.text(value, ATOM), own, axes)
+
+    def _text(self, value: k.Value) -> tuple[str, int]:
         match value:
             case k.Const(number, dtype):
-                return _literal(number, dtype)
+                text = _literal(number, dtype)
+                return text, ATOM if not text.startswith("-") else MULTIPLIED
             case k.Size(name):
-                return f"{name}_size"
+                return f"{name}_size", ATOM
             case k.Coord(index):
-                return f"o_{index}" if self.tiled(index) else f"i_{index}"
+                return f"o_{index}" if self.tiled(index) else f"i_{index}", ATOM
             case k.First(index):
-                return f"{index}_first"
+                return f"{index}_first", ATOM
             case k.Last(index):
-                return f"{index}_last"
+                return f"{index}_last", ATOM
             case k.Inside(index):
-                return f"(o_{index} < {self.text(self.axes[index].hi)})" if self.tiled(index) else "True"
+                return self.inside(index) if self.tiled(index) else ("True", ATOM)
             case k.Use(name):
-                return f"b_{name}"
+                return f"b_{name}", ATOM
             case k.Map(op, args):
                 return self._map(op, args, self.type(value).axes)
             case k.Dot():
-                return self._dot(value)
+                return self._dot(value), ATOM
             case k.Reduce():
-                return self._reduce(value)
+                return self._reduce(value), ATOM
 
-    def over(self, value: k.Value, axes: tuple[str, ...]) -> str:
-        """The value broadcast over these axes."""
-        text = self.text(value)
-        own = self.type(value).axes
-        simple = isinstance(value, k.Use | k.Coord) or own == axes or not own
-        return self.spread(text if simple else f"({text})", own, axes)
+    def inside(self, index: str) -> tuple[str, int]:
+        """The end-of-axis condition of a tile axis."""
+        return f"o_{index} < {self.text(self.axes[index].hi, ADDED)}", COMPARED
 
-    def _map(self, op: str, args: tuple[k.Value, ...], axes: tuple[str, ...]) -> str:
-        texts = [self.over(arg, axes) for arg in args]
-        if op == "select":
-            return f"tl.where({', '.join(texts)})"
-        if op.startswith("cast:"):
-            return self._cast(args[0], texts[0], DTYPES[op.removeprefix("cast:")])
-        if op in ("max", "min"):
-            result = texts[0]
-            for text in texts[1:]:
-                result = f"tl.{op}imum({result}, {text})"
-            return result
+    def within(self, index: str, axes: tuple[str, ...]) -> str:
+        """The same over these axes, an atom."""
+        return self.spread(f"({self.inside(index)[0]})", (index,), axes)
+
+    def _map(self, op: str, args: tuple[k.Value, ...], axes: tuple[str, ...]) -> tuple[str, int]:
+        if op in INFIX:
+            return self._infix(op, args, axes)
+        if op in FORMS:
+            return FORMS[op].format(*(self.over(arg, axes, ATOM) for arg in args)), ATOM
         if op == "pow":
-            return self._power(args, texts)
-        if op in ("and", "or") and axes:
-            texts = [self._lifted(arg, text) for arg, text in zip(args, texts, strict=True)]
-        if op in ("tanh", "uniform"):
+            return self._power(args, [self.over(arg, axes, ATOM) for arg in args])
+        if op.startswith("cast:"):
+            return self._cast(args[0], axes, DTYPES[op.removeprefix("cast:")])
+        texts = [self.over(arg, axes) for arg in args]
+        if op in ("max", "min"):
+            return reduce(lambda one, other: f"tl.{op}imum({one}, {other})", texts), ATOM
+        if op in ("floordiv", "mod", "tanh", "uniform"):
             self.helpers.add(op)
-        if op in CALLS:
-            return CALLS[op].format(*(text if _plain(text) else f"({text})" for text in texts))
-        return "(" + f" {INFIX[op]} ".join(texts) + ")"
+        return f"tl.where({', '.join(texts)})" if op == "select" else CALLS[op].format(*texts), ATOM
 
-    def _lifted(self, arg: k.Value, text: str) -> str:
+    def _infix(self, op: str, args: tuple[k.Value, ...], axes: tuple[str, ...]) -> tuple[str, int]:
+        """Operands bind at least as tightly as the operator; what stands to the right of it more tightly."""
+        sign, binds = INFIX[op]
+        first = binds + (binds == COMPARED)  # comparisons would chain
+        texts = [self.over(arg, axes, first if place == 0 else binds + 1) for place, arg in enumerate(args)]
+        if op in ("and", "or") and axes:
+            texts = [self._lifted(arg) or text for arg, text in zip(args, texts, strict=True)]
+        return f" {sign} ".join(texts), binds
+
+    def _lifted(self, arg: k.Value) -> str | None:
         """A comparison of real scalars beside tiles, as tensors: the interpreter gives scalars a real type."""
-        real = isinstance(arg, k.Map) and arg.op in COMPARISONS and not self.type(arg).axes
-        if not real or not isinstance(arg, k.Map) or not self.type(arg.args[0]).dtype.startswith("float"):
-            return text
-        a, b = (self.text(item) for item in arg.args)
-        return f"(({a} + tl.zeros([1], tl.float32)) {INFIX[arg.op]} {b})"
+        if not isinstance(arg, k.Map) or arg.op not in COMPARISONS or self.type(arg).axes:
+            return None
+        if not self.type(arg.args[0]).dtype.startswith("float"):
+            return None
+        a, b = (self.text(item, ADDED) for item in arg.args)
+        return f"({a} + tl.zeros([1], tl.float32) {INFIX[arg.op][0]} {b})"
 
-    def _cast(self, value: k.Value, text: str, dtype: str) -> str:
-        if not any(isinstance(node, k.Use | k.Size | k.Coord | k.First | k.Last) for node in walk(value)):
-            return f"({text} * 1.0)" if dtype.startswith("tl.float") else f"({text})"  # a number has no `.to`
-        return f"{text}.to({dtype})" if _plain(text) else f"({text}).to({dtype})"
+    def _cast(self, value: k.Value, axes: tuple[str, ...], dtype: str) -> tuple[str, int]:
+        if any(isinstance(node, k.Use | k.Size | k.Coord | k.First | k.Last) for node in walk(value)):
+            return f"{self.over(value, axes, ATOM)}.to({dtype})", ATOM
+        if dtype.startswith("tl.float"):  # a number has no `.to`
+            return f"{self.over(value, axes, MULTIPLIED)} * 1.0", MULTIPLIED
+        return self.over(value, axes, ATOM), ATOM
 
-    def _power(self, args: tuple[k.Value, ...], texts: list[str]) -> str:
+    def _power(self, args: tuple[k.Value, ...], texts: list[str]) -> tuple[str, int]:
         exponent = args[1]
         if isinstance(exponent, k.Const) and float(exponent.value).is_integer() and 0 < exponent.value <= 8:
-            return "(" + " * ".join([texts[0]] * int(exponent.value)) + ")"
-        return f"tl.exp2({texts[1]} * tl.log2({texts[0]}))"
+            return " * ".join([texts[0]] * int(exponent.value)), MULTIPLIED
+        return f"tl.exp2({texts[1]} * tl.log2({texts[0]}))", ATOM
 
     def _dot(self, value: k.Dot) -> str:
         a, b = self._operand(value.a, value.over, True), self._operand(value.b, value.over, False)
@@ -205,8 +233,7 @@ class Printer:
         """One side of a matrix product: the summed axis last on the left side, first on the right."""
         text, axes = self.text(value), self.type(value).axes
         if self.padded(over) and not self._is_load(value):
-            mask = self.spread(f"(o_{over} < {self.text(self.axes[over].hi)})", (over,), axes)
-            text = f"tl.where({mask}, {text}, 0.0)"
+            text = f"tl.where({self.within(over, axes)}, {text}, 0.0)"
         last = axes[-1] == over
         return text if last == left else f"tl.trans({text})"
 
@@ -217,8 +244,7 @@ class Printer:
         axes = self.type(value.x).axes
         text = self.text(value.x)
         if self.padded(value.over):
-            mask = self.spread(f"(o_{value.over} < {self.text(self.axes[value.over].hi)})", (value.over,), axes)
-            text = f"tl.where({mask}, {text}, {IDENTITY[value.op]})"
+            text = f"tl.where({self.within(value.over, axes)}, {text}, {IDENTITY[value.op]})"
         place = axes.index(value.over)
         match value.op:
             case "sum" | "max" | "min":
@@ -230,21 +256,6 @@ class Printer:
                 return f"(tl.max(({text}).to(tl.int32), {place}) > 0)"
             case _:
                 return f"(tl.min(({text}).to(tl.int32), {place}) > 0)"
-
-
-def _plain(text: str) -> bool:
-    return text.replace("_", "a").replace(".", "a").isalnum() or (
-        text.startswith("(") and text.endswith(")") and _closed(text)
-    )
-
-
-def _closed(text: str) -> bool:
-    depth = 0
-    for place, char in enumerate(text):
-        depth += (char == "(") - (char == ")")
-        if depth == 0 and place < len(text) - 1:
-            return False
-    return True
 
 
 def _literal(number: bool | int | float, dtype: str) -> str:

@@ -181,11 +181,12 @@ class Folding:
         return k.Update(self.states[item.name], item.op, keep, value, span=lift.body.span)
 
     def _keep(self, item: Accumulator) -> tuple[tuple[k.Value, str], ...]:
-        values = self.values
-        found = []
+        values, found = self.values, []
+        values.naming = "keep"
         for coefficient, name in item.keep:
             value = values.scope.let("keep", values.real_of(powers_of_two(coefficient)), why="keep")
             found.append((value, self.states[name]))
+        values.naming = ""
         return tuple(found)
 
     def lifted(self, item: Accumulator, lift: Lift, index: str | None, moved: dict[str, Lift], *, cut: bool) -> k.Value:

@@ -35,7 +35,7 @@ class Values:
 
     `bound` says what a Var stands for, `rows` what stands for an index (the first or last row of a tile),
     `masks` are conditions on the stream alone: every load along the stream is masked by them. `nonzero`
-    are the Vars known not to be 0 where an expression is evaluated.
+    are the Vars known not to be 0 where an expression is evaluated. `naming` is what functions are called there.
     """
 
     frame: Frame
@@ -45,6 +45,7 @@ class Values:
     rows: dict[str, k.Value] = field(default_factory=dict)
     masks: tuple[k.Value, ...] = ()
     nonzero: frozenset[str] = frozenset()
+    naming: str = ""
 
     def of(self, expr: Expr) -> k.Value:
         """The value of an expression."""
@@ -220,7 +221,9 @@ class Values:
                 return self.divided(self.real_of(args[0]), self.real_of(args[1]), args[1], expr)
             case _:
                 value = self.built(op, self._arguments(op, args), expr)
-                return self.scope.let(_FUNCTION_NAMES.get(op, op), value, expr.span) if op in FUNCTIONS else value
+                if op not in FUNCTIONS:
+                    return value
+                return self.scope.let(self.naming or _FUNCTION_NAMES.get(op, op), value, expr.span, self.naming)
 
     def _arguments(self, op: str, args: tuple[Expr, ...]) -> tuple[k.Value, ...]:
         values = [self.of(arg) for arg in args]

@@ -11,7 +11,12 @@ import torch
 
 import attnc
 from attnc.contract import judge, references
+from attnc.ir.target import find_target
+from attnc.runtime.attention import Attention
+from attnc.runtime.bind import bind
+from attnc.runtime.build import built
 from attnc.runtime.draw import draw
+from attnc.runtime.execute import execute
 from tests.programs.generate import Program
 
 
@@ -48,7 +53,18 @@ def fresh_memory_is_nan() -> Iterator[None]:
         torch.use_deterministic_algorithms(False)
 
 
-def run_program(program: Program, dtype: torch.dtype = torch.float32) -> Outcome:
+def outputs_on(attention: Attention, inputs: dict[str, torch.Tensor], target: str) -> dict[str, torch.Tensor]:
+    """The outputs by name; a GPU target runs in Triton's interpreter where the tensors lie on a CPU."""
+    program = attention.program()
+    if target == "cpu":
+        results = attention(**inputs)
+        names = program.stated.outputs
+        return dict(zip(names, results if len(names) > 1 else [results], strict=True))
+    place = find_target(target)
+    return execute(program, bind(program.stated, (), inputs), lambda *stage: built(program, place, *stage))[0]
+
+
+def run_program(program: Program, dtype: torch.dtype = torch.float32, target: str = "cpu") -> Outcome:
     """The program called once on drawn inputs with odd strides, outputs judged by the contract."""
     attention = attnc.compile(program.text)
     analysed = attention.program()
@@ -56,9 +72,7 @@ def run_program(program: Program, dtype: torch.dtype = torch.float32) -> Outcome
     inputs = {name: strided(tensor, program.seed + place) for place, (name, tensor) in enumerate(inputs.items())}
     with warnings.catch_warnings(), fresh_memory_is_nan():
         warnings.simplefilter("ignore")
-        results = attention(**inputs)
-    names = analysed.stated.outputs
-    outputs = dict(zip(names, results if len(names) > 1 else [results], strict=True))
+        outputs = outputs_on(attention, inputs, target)
     judged = references(analysed.stated, inputs, {name: value.dtype for name, value in outputs.items()})
     verdicts = [judge(name, value, judged[name]) for name, value in outputs.items()]
     failures = tuple(f"{v.output}: error {v.error:.3g}, allowed {v.allowed:.3g}" for v in verdicts if not v.passed)
