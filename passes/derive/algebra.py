@@ -6,15 +6,19 @@ symbol each, so that a symbol's kind says where a factor belongs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import inf
 from typing import Any
 
 import sympy
 
 from attnc.ir.cascade import Choose, Const, Expr, Map, Read, Reduce, Size, Var
 from attnc.ir.walk import walk
+from attnc.passes.derive.bounds import Interval, facts, interval
+from attnc.passes.derive.written import written
 
 ALGEBRA: dict[str, Callable[..., Any]] = {
     "add": lambda a, b: a + b,
@@ -36,6 +40,9 @@ ALGEBRA: dict[str, Callable[..., Any]] = {
 
 
 OPAQUE = "@"  # before the name of a completed value that is no reduction itself
+EXACT = {math.log(2): sympy.log(2), 1 / math.log(2): 1 / sympy.log(2)}  # constants that people write as digits
+UNREAL = (sympy.zoo, sympy.nan, sympy.oo, sympy.I)  # a division by 0, the root of a negative number
+MOST_PARTS = 4096  # 0.3333333333333333 is a third: the fraction with a small denominator that is this very number
 
 
 @dataclass
@@ -46,6 +53,8 @@ class Algebra:
     is_full: Callable[[Expr], bool]
     completed: Callable[[Expr], str | None]
     waits: Callable[[Expr], bool]
+    opened: Callable[[Expr], Expr]  # every definition in it opened, to see its bounds
+    lowest: Callable[[str], float]  # a number that a completed reduction is never below
     symbols: dict[Expr, Any] = field(default_factory=dict)
     atoms: dict[Any, Expr] = field(default_factory=dict)
     full: set[Any] = field(default_factory=set)
@@ -58,16 +67,17 @@ class Algebra:
             return self.reduction(name)
         expr = self.inline(expr)
         match expr:
-            case Const(value) if isinstance(value, int) and not isinstance(value, bool):
-                return sympy.Integer(value)
-            case Const(value) if isinstance(value, float) and value == value and abs(value) != float("inf"):
-                return sympy.Rational(Fraction(repr(value)))
-            case Map("pow", (base, Const(power))) if isinstance(power, int):
-                return self.of(base) ** power
+            case Const(value) if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < inf:
+                return number(value)
+            case Map("pow", (base, power)) if (found := self._raised(base, power)) is not None:
+                return found
             case Map("log" | "log2", (inside,)) if self._keeps_logarithm(self.of(inside)):
                 return self.atom(expr)
+            case Map("exp", (argument,)) if self.transparent(expr):
+                return sympy.exp(self._without_softplus(self.of(argument)))
             case Map(op, args) if op in ALGEBRA and self.transparent(expr):
-                return ALGEBRA[op](*(self.of(arg) for arg in args))
+                found = ALGEBRA[op](*(self.of(arg) for arg in args))
+                return self.atom(expr) if found.has(*UNREAL) else found
         return self.atom(expr)
 
     def transparent(self, expr: Map) -> bool:
@@ -75,15 +85,45 @@ class Algebra:
         whole = not any(isinstance(node, Read | Var | Reduce | Choose) for node in walk(expr))
         return not (whole and self.is_full(expr)) or expr.op in ("exp", "exp2")
 
+    def bounds(self, value: Any, tests: tuple[Expr, ...]) -> Interval:
+        """An interval that holds a value of the stream where these conditions do."""
+        return interval(self.opened(self.expr(value, {})), facts(tests))
+
+    def _raised(self, base: Expr, power: Expr) -> Any:
+        """A power whose laws hold: a whole one, or of what is never negative; None for any other."""
+        below, above = self.of(base), self.of(power)
+        if below.is_number and below.is_positive:
+            return sympy.exp(above * sympy.log(below))
+        if above.is_Integer or below.is_positive or (above.is_number and not below.free_symbols & self.full):
+            return below**above
+        return below**above if below.is_nonnegative and not above.free_symbols & self.full else None
+
+    def _without_softplus(self, argument: Any) -> Any:
+        """exp(-softplus(x)) is 1 / (1 + exp(x))."""
+        terms = []
+        for term in sympy.Add.make_args(argument):
+            factor, symbol = term.as_coeff_Mul()
+            atom = self.atoms.get(symbol)
+            if isinstance(atom, Map) and atom.op == "softplus" and factor < 0 and symbol in self.full:
+                term = factor * sympy.log(1 + sympy.exp(self.of(atom.args[0])))
+            terms.append(term)
+        return sympy.Add(*terms)
+
     def _keeps_logarithm(self, inside: Any) -> bool:
-        """Whether a logarithm of the stream stays closed: exp(log(x)) = x would lose the exponent that x may need."""
+        """Whether a logarithm of the stream stays closed: exp(log(x)) = x holds for what is never negative, and
+        would lose the exponent that x may need.
+        """
         if not inside.free_symbols & self.full or inside.free_symbols & set(self.done.values()):
             return False
-        return not any(isinstance(factor, sympy.exp) for factor in sympy.Mul.make_args(inside))
+        factors = sympy.Mul.make_args(inside)
+        return not inside.is_nonnegative and not any(isinstance(factor, sympy.exp) for factor in factors)
 
     def reduction(self, name: str) -> Any:
         """The symbol of a completed reduction."""
-        return self.done.setdefault(name, sympy.Symbol(f"R_{name}", real=True))
+        if name not in self.done:
+            sign = {"positive": True} if self.lowest(name) >= 0 else {}  # 0 where nothing was folded: guarded later
+            self.done[name] = sympy.Symbol(f"R_{name}", real=True, **sign)
+        return self.done[name]
 
     def atom(self, expr: Expr) -> Any:
         """The symbol of an expression that the algebra does not open.
@@ -95,8 +135,7 @@ class Algebra:
             waits = self.waits(expr)
             if waits and self.is_full(expr):
                 raise MixedError(expr)
-            positive = isinstance(expr, Size)
-            symbol = sympy.Symbol(f"a{len(self.symbols)}", real=True, **({"positive": True} if positive else {}))
+            symbol = sympy.Symbol(f"a{len(self.symbols)}", real=True, **self._sign(expr))
             self.symbols[expr] = symbol
             self.atoms[symbol] = expr
             if self.is_full(expr):
@@ -105,72 +144,26 @@ class Algebra:
                 self.done[f"{OPAQUE}{len(self.symbols)}"] = symbol
         return self.symbols[expr]
 
-    def expr(self, value: Any, named: dict[Any, Expr]) -> Expr:
+    def _sign(self, expr: Expr) -> dict[str, bool]:
+        """What is known of an atom's sign: a size counts as positive, for where it is 0 there are no points."""
+        low = 1.0 if isinstance(expr, Size) else interval(self.opened(expr))[0]
+        return {"positive": True} if low > 0 else {"nonnegative": True} if low == 0 else {}
+
+    def expr(self, value: Any, named: Mapping[Any, Expr]) -> Expr:
         """The cascade expression of a sympy one; `named` gives the symbols that are not atoms."""
-        match value:
-            case sympy.Integer():
-                return Const(int(value))
-            case sympy.Rational() | sympy.Float():
-                return Const(float(value))
-            case sympy.Symbol():
-                return named[value] if value in named else self.atoms[value]
-            case sympy.Add():
-                return self._sum(value, named)
-            case sympy.Mul():
-                return self._product(value, named)
-            case sympy.Pow():
-                return self._power(value, named)
-            case sympy.exp():
-                return Map("exp", (self.expr(value.args[0], named),))
-            case sympy.log():
-                return Map("log", (self.expr(value.args[0], named),))
-        if value.is_number:
-            return Const(float(value))
-        raise UnknownFormError(str(value))
-
-    def _sum(self, value: Any, named: dict[Any, Expr]) -> Expr:
-        terms = sorted(value.args, key=lambda term: (term.could_extract_minus_sign(), sympy.default_sort_key(term)))
-        result = self.expr(terms[0], named)
-        for term in terms[1:]:
-            negative = term.could_extract_minus_sign()
-            result = Map("sub" if negative else "add", (result, self.expr(-term if negative else term, named)))
-        return result
-
-    def _product(self, value: Any, named: dict[Any, Expr]) -> Expr:
-        if value.args[0] == -1:
-            return Map("neg", (self.expr(-value, named),))
-        below = [factor for factor in value.args if _is_divisor(factor)]
-        if below:
-            above = sympy.Mul(*(factor for factor in value.args if not _is_divisor(factor)))
-            over = sympy.Mul(*(1 / factor for factor in below))
-            return Map("div", (self.expr(above, named), self.expr(over, named)))
-        factors = [self.expr(factor, named) for factor in value.args]
-        result = factors[0]
-        for factor in factors[1:]:
-            result = Map("mul", (result, factor))
-        return result
-
-    def _power(self, value: Any, named: dict[Any, Expr]) -> Expr:
-        base, power = value.args
-        if power == sympy.Rational(1, 2):
-            return Map("sqrt", (self.expr(base, named),))
-        if power.is_negative:
-            return Map("div", (Const(1.0), self.expr(base**-power, named)))
-        if power == 2:
-            inner = self.expr(base, named)
-            return Map("mul", (inner, inner))
-        return Map("pow", (self.expr(base, named), self.expr(power, named)))
+        return written(value, {**self.atoms, **named})
 
 
-def _is_divisor(factor: Any) -> bool:
-    """Whether a factor stands under the bar: a negative power, or one over an integer."""
-    if isinstance(factor, sympy.Pow):
-        return bool(factor.args[1].is_negative)
-    return isinstance(factor, sympy.Rational) and factor.p == 1 and factor.q > 1
-
-
-class UnknownFormError(Exception):
-    """A sympy form that has no cascade expression; the derivation treats it as opaque."""
+def number(value: int | float) -> Any:
+    """A constant, exactly: the fraction or the logarithm whose digits it is."""
+    if isinstance(value, int):
+        return sympy.Integer(value)
+    if value < 0:
+        return -number(-value)
+    if value in EXACT:
+        return EXACT[value]
+    simple = Fraction(value).limit_denominator(MOST_PARTS)
+    return sympy.Rational(simple if float(simple) == value else Fraction(repr(value)))
 
 
 class MixedError(Exception):

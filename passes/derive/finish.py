@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sympy
 
 from attnc.ir.cascade import Choose, Const, Expr, Map, Read, Var
 from attnc.ir.node import Node
+from attnc.ir.sizes import SCALAR
 from attnc.ir.stage import Finish
-from attnc.ir.walk import substitute, walk
+from attnc.ir.walk import bottom_up, substitute, walk
 from attnc.passes.derive.algebra import OPAQUE
-
-if TYPE_CHECKING:
-    from attnc.passes.derive import Problem
-    from attnc.passes.derive.state import State
+from attnc.passes.derive.fractions import in_range
+from attnc.passes.derive.problem import Problem
+from attnc.passes.derive.state import State
 
 
 def finished(
     problem: Problem, state: State, gauges: tuple[str, ...], names: tuple[str, ...]
 ) -> tuple[tuple[Finish, ...], set[str]]:
     """The finishes in order, and the accumulators and gauges that they mention."""
-    named: dict[Any, Expr] = {symbol: Var(name) for symbol, name in zip(state.symbols, names, strict=True)}
+    named: dict[Any, Expr] = {item.symbol: Var(name) for item, name in zip(state.running, names, strict=True)}
     rhos = {reference.rho for reference in state.references}
     named |= {reference.rho: Var(name) for reference, name in zip(state.references, gauges, strict=True)}
     means = {name for reference, name in zip(state.references, gauges, strict=True) if reference.op == "mean"}
@@ -67,14 +67,14 @@ def _resolved(value: Any, state: State) -> Any:
 
 
 def _simplest(value: Any, rhos: set[Any]) -> Any:
-    """The form without references, if there is one, and then the shortest."""
+    """The form without references, if there is one, and of those the shortest; then the one that stays in range."""
     forms = [value, sympy.expand_log(sympy.powsimp(value), force=True)]
     forms += [sympy.expand(forms[1]), sympy.cancel(sympy.together(forms[1]))]
     best = min(forms, key=lambda form: (len(form.free_symbols & rhos), sympy.count_ops(form)))
     if best.free_symbols & rhos and sympy.count_ops(best) < 60:
         simple = sympy.simplify(best)
         best = min((best, simple), key=lambda form: (len(form.free_symbols & rhos), sympy.count_ops(form)))
-    return best
+    return in_range(best)
 
 
 def _at_nothing(raw: Any, problem: Problem, state: State) -> Expr | None:
@@ -93,8 +93,6 @@ def _at_nothing(raw: Any, problem: Problem, state: State) -> Expr | None:
 
 def _folded(value: Expr) -> Expr | None:
     """The expression with constants folded by the language's rules; None where nothing is constant."""
-    from attnc.ir.sizes import SCALAR
-    from attnc.ir.walk import bottom_up
 
     def rule(node: object) -> Expr | None:
         if isinstance(node, Map) and node.op in SCALAR and all(isinstance(arg, Const) for arg in node.args):
@@ -137,8 +135,6 @@ def _divisor(node: object) -> Expr | None:
 
 
 def _guard_each(value: Expr) -> Expr:
-    from attnc.ir.walk import bottom_up
-
     def rule(node: object) -> Expr | None:
         if isinstance(node, Map) and node.op == "div" and _divisor(node) is not None:
             a, b = node.args

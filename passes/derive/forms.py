@@ -8,7 +8,7 @@ from typing import Any
 
 import sympy
 
-from attnc.passes.derive.separate import exponent_of, normal, without_exponent
+from attnc.passes.derive.exponents import exponent_of, normal, without_exponent
 
 # A phi per segment, 0 where the segment adds nothing.
 Phis = tuple[Any, ...]
@@ -49,20 +49,24 @@ def gathered(phi: Any) -> Any:
 
 
 def rewritten(phi: Any, score: Any, value: Any) -> Any:
-    """A phi with its score replaced by `value`: in exponents as multiples, in polynomials as it stands or
-    by one symbol of it.
+    """A phi with its score replaced by `value`: in exponents as multiples, in polynomials as it stands or by one
+    symbol of it. Any other function of the score stays as it is.
     """
     argument = exponent_of(phi)
     if argument != 0:
         return rewritten(without_exponent(phi), score, value) * sympy.exp(ratio(argument, score) * value)
-    direct = phi.xreplace({score: value})
-    if direct != phi:
-        return direct
-    for symbol in sorted(score.free_symbols & phi.free_symbols, key=str):
+    return sympy.Mul(*(_moved(factor, score, value) for factor in sympy.Mul.make_args(phi)))
+
+
+def _moved(factor: Any, score: Any, value: Any) -> Any:
+    direct = factor.xreplace({score: value})
+    if direct != factor:
+        return direct if direct.is_polynomial(*value.free_symbols) else factor
+    for symbol in sorted(score.free_symbols & factor.free_symbols, key=str):
         slope = sympy.diff(score, symbol)
-        if slope.is_number and slope != 0 and phi.is_polynomial(symbol):
-            return phi.subs(symbol, symbol + (value - score) / slope)
-    return phi
+        if slope.is_number and slope != 0 and factor.is_polynomial(symbol):
+            return factor.subs(symbol, symbol + (value - score) / slope)
+    return factor
 
 
 def ratio(argument: Any, score: Any) -> Any:
@@ -75,7 +79,8 @@ def apart(body: Any, done: set[Any]) -> tuple[Any, Any]:
     if not body.free_symbols & done:
         return body, sympy.Integer(0)
     own, offset = sympy.Integer(0), sympy.Integer(0)
-    for term in sympy.Add.make_args(body if isinstance(body, sympy.Add) else sympy.expand(body)):
+    opened = sympy.expand_log(body, force=True)
+    for term in sympy.Add.make_args(opened if isinstance(opened, sympy.Add) else sympy.expand(opened)):
         if term.free_symbols & done:
             offset += term
         else:
@@ -88,6 +93,6 @@ def power_of(phi: Any, score: Any) -> bool:
     return score is not None and (phi == score or (isinstance(phi, sympy.Pow) and phi.args[0] == score))
 
 
-def squared(phi: Any) -> Any:
-    """What a phi is the square of, or None."""
-    return phi.args[0] if isinstance(phi, sympy.Pow) and phi.args[1] == 2 else None
+def base_of(phi: Any) -> Any:
+    """What a phi is a power of, the second or a higher one; else None."""
+    return phi.args[0] if isinstance(phi, sympy.Pow) and phi.args[1].is_Integer and phi.args[1] > 1 else None

@@ -8,6 +8,9 @@ from typing import Any
 
 import sympy
 
+from attnc.passes.derive.exponents import combined, normal
+from attnc.passes.derive.fractions import balanced
+
 MOST_POWER = 8  # higher powers of a mixed sum are not multiplied out
 Term = tuple[Any, Any]  # phi, coefficient
 
@@ -19,19 +22,6 @@ class NotSeparableError(Exception):
         """Keeps the factor for the message."""
         super().__init__(str(factor))
         self.factor = factor
-
-
-def normal(value: Any) -> Any:
-    """The form by which equal values are told: a sum of products, logarithms opened, exponents gathered by sums."""
-    value = sympy.expand_log(value, force=True)
-    value = value.replace(sympy.exp, lambda arg: sympy.exp(sympy.expand(sympy.expand_log(arg, force=True))))
-    value = sympy.expand(value, power_exp=False, power_base=True, log=False, force=True)
-    return sympy.Add(*(_combined(term) for term in sympy.Add.make_args(value)))
-
-
-def _combined(term: Any) -> Any:
-    """A product with one exponential."""
-    return without_exponent(term) * sympy.exp(exponent_of(term))
 
 
 def separate(value: Any, full: Set[Any], done: Set[Any]) -> dict[Any, Any]:
@@ -48,7 +38,8 @@ def separate(value: Any, full: Set[Any], done: Set[Any]) -> dict[Any, Any]:
     except NotSeparableError:
         terms = list(_split(normal(value), full, done))
     kept: dict[Any, Term] = {}
-    for phi, coefficient in terms:
+    for term, coefficient in terms:
+        phi = balanced(term)
         key = normal(phi)
         first, sofar = kept.get(key, (phi, sympy.Integer(0)))
         kept[key] = first, sofar + coefficient
@@ -94,7 +85,7 @@ def _opened(value: Any, full: Set[Any], done: Set[Any]) -> Iterator[Term]:
 
 def _products(lists: list[list[Term]]) -> Iterator[Term]:
     for chosen in product(*lists):
-        yield tuple(_combined(sympy.Mul(*side)) for side in zip(*chosen, strict=True))
+        yield tuple(combined(sympy.Mul(*side)) for side in zip(*chosen, strict=True))
 
 
 def _sorted_out(value: Any, done: Set[Any]) -> tuple[Any, list[Any]]:
@@ -130,14 +121,3 @@ def _exponents(factor: Any, full: Set[Any], done: Set[Any]) -> tuple[Any, Any]:
         else:
             row += term
     return stream, row
-
-
-def exponent_of(phi: Any) -> Any:
-    """The exponent of a phi, 0 if it has none."""
-    found = [factor.args[0] for factor in sympy.Mul.make_args(phi) if isinstance(factor, sympy.exp)]
-    return sum(found, sympy.Integer(0))
-
-
-def without_exponent(phi: Any) -> Any:
-    """What stands beside the exponentials of a phi."""
-    return sympy.Mul(*(factor for factor in sympy.Mul.make_args(phi) if not isinstance(factor, sympy.exp)))

@@ -25,10 +25,10 @@ LOW = -torch.inf
 IDENTITY = {"sum": 0.0, "prod": 1.0, "max": LOW, "min": torch.inf, "any": False, "all": True}
 
 
-def context_of(cascade: Cascade, inputs: Mapping[str, torch.Tensor]) -> Context:
-    """A context in which every tensor of the cascade has been computed in float64."""
+def context_of(cascade: Cascade, inputs: Mapping[str, torch.Tensor], dtype: torch.dtype = torch.float64) -> Context:
+    """A context in which every tensor of the cascade has been computed in this type."""
     sizes = bind(cascade, {name: tensor.shape for name, tensor in inputs.items()})
-    context = Context(cascade, sizes, torch.float64, torch.device("cpu"), {})
+    context = Context(cascade, sizes, dtype, torch.device("cpu"), {})
     for item in cascade.inputs:
         context.tensors[item.name] = stored_input(item, inputs.get(item.name), context, value_of)
     for step in cascade.steps:
@@ -127,7 +127,7 @@ class Monoid:
     ) -> torch.Tensor:
         axes = self._axes(item)
         shape = [context.extent(index) for index in axes]
-        kind = torch.bool if op in ("any", "all") else torch.float64
+        kind = torch.bool if op in ("any", "all") else context.dtype
         found = torch.full(shape, IDENTITY[op], dtype=kind)
         for lift in lifts:
             span, index = spans[lift.segment], self.stage.monoid.segments[lift.segment].index

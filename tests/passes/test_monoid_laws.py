@@ -92,6 +92,7 @@ def test_the_states_of_the_examples_are_monoids(spec: Path) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_states_of_programs_are_monoids(seed: int) -> None:
     drawn = program(seed)
-    shape = {**drawn.shape, "e": 3, "f": 2, "m": min(drawn.shape["m"], 9), "n": min(drawn.shape["n"], 11)}
+    small = {"e": 3, "f": 2, "m": 9, "n": 11}
+    shape = {index: min(extent, small.get(index, extent)) for index, extent in drawn.shape.items()}
     for monoid in monoids(attnc.compile(drawn.text), shape, seed):
         laws(monoid, seed)

@@ -2,126 +2,139 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
+
 import pytest
 import torch
 
 import attnc
+from attnc.contract import Reference, judge, references
+from attnc.ir.stage import Monoid as Derived
 from attnc.ir.stage import Stream
 from attnc.runtime.draw import draw
-from tests.passes.run_monoid import Monoid, context_of
+from attnc.runtime.program import Program
+from tests.passes.canonical import attentions, form, renamed
+from tests.passes.run_monoid import Monoid, Spans, context_of
 
-HEAD = "attention p(Q[b,h,m,e], K[b,h,n,e], V[b,h,n,f]) -> O:\n"
-SCORE = "S[b,h,m,n] = Q * K / sqrt(E)\n"
-SHAPE = {"b": 1, "h": 2, "m": 4, "n": 7, "e": 3, "f": 2, "q": 4, "k": 7, "d": 3, "u": 2, "x": 1, "y": 2}
+FILES = {file.stem: file for file in sorted((Path(__file__).parent / "rewritten").glob("*.attn"))}
+WAYS = {name: attentions(file) for name, file in FILES.items()}
+CASES = [(name, way) for name, texts in WAYS.items() for way in texts]
+SHAPE = {"b": 1, "h": 2, "m": 5, "n": 8, "e": 3, "f": 2}
 
-SOFTMAX = [
-    SCORE + "O[b,h,m,f] = softmax[n](S) * V",
-    # three passes, the maximum taken away
-    SCORE
-    + "R[b,h,m] = max[n](S)\nW[b,h,m,n] = exp(S - R)\nD[b,h,m] = sum[n](W)\nA[b,h,m,n] = W / D\nO[b,h,m,f] = A * V",
-    # two passes: the division comes last
-    SCORE + "R[b,h,m] = max[n](S)\nW[b,h,m,n] = exp(S - R)\nU[b,h,m,f] = W * V\nO[b,h,m,f] = U / sum[n](W)",
-    # no maximum at all
-    SCORE + "W[b,h,m,n] = exp(S)\nO[b,h,m,f] = sum[n](W * V) / sum[n](W)",
-    # exp(a - b) as exp(a) / exp(b)
-    SCORE + "R[b,h,m] = max[n](S)\nW[b,h,m,n] = exp(S) / exp(R)\nO[b,h,m,f] = sum[n](W * V) / sum[n](W)",
-    # in log space
-    SCORE + "L[b,h,m] = logsumexp[n](S)\nO[b,h,m,f] = sum[n](exp(S - L) * V)",
-    SCORE + "R[b,h,m] = max[n](S)\nL[b,h,m] = R + log(sum[n](exp(S - R)))\nO[b,h,m,f] = sum[n](exp(S - L) * V)",
-    # by powers of two
-    SCORE + "W[b,h,m,n] = exp2(S * 1.4426950408889634)\nO[b,h,m,f] = sum[n](W * V) / sum[n](W)",
-    # statements in another order, the definition inlined
-    "L[b,h,m] = logsumexp[n](sum[e](Q * K) / sqrt(E))\nO[b,h,m,f] = sum[n](exp(sum[e](Q * K) / sqrt(E) - L) * V)",
-    # the sum of weights times values split in two
-    SCORE + "A[b,h,m,n] = softmax[n](S)\nO[b,h,m,f] = sum[n](A * (0.25 * V)) + sum[n](A * (0.75 * V))",
-    SCORE + "A[b,h,m,n] = softmax[n](S)\nO[b,h,m,f] = sum[n](0.25 * A * V + 0.75 * A * V)",
-]
-
-L2 = [
-    SCORE + "W[b,h,m,n] = exp(S - max[n](S))\nO[b,h,m,f] = sum[n](W * V) / sqrt(sum[n](W * W))",
-    SCORE + "W[b,h,m,n] = exp(S)\nZ[b,h,m] = sqrt(sum[n](W ** 2))\nO[b,h,m,f] = sum[n](W / Z * V)",
-    SCORE + "Z[b,h,m] = 0.5 * logsumexp[n](2 * S)\nO[b,h,m,f] = sum[n](exp(S - Z) * V)",
-]
-
-ENTROPY = [
-    SCORE + "A[b,h,m,n] = softmax[n](S)\nO[b,h,m] = -sum[n](xlogx(A))",
-    SCORE + "A[b,h,m,n] = softmax[n](S)\nO[b,h,m] = -sum[n](A * log(A))",
-    SCORE + "L[b,h,m] = logsumexp[n](S)\nO[b,h,m] = L - sum[n](exp(S - L) * S)",
-    SCORE + "R[b,h,m] = max[n](S)\nD[b,h,m] = sum[n](exp(S - R))\nO[b,h,m] = log(D) - sum[n](exp(S - R) * (S - R)) / D",
-]
-
-VARIANCE = [
-    SCORE + "O[b,h,m] = var[n](S)",
-    SCORE + "U[b,h,m] = mean[n](S)\nO[b,h,m] = mean[n]((S - U) ** 2)",
-    SCORE + "U[b,h,m] = sum[n](S) / N\nO[b,h,m] = sum[n]((S - U) * (S - U)) / N",
-]
-
-DIFFERENTIAL = [
-    SCORE + "T[b,h,m,n] = 0.5 * S\nO[b,h,m,f] = sum[n]((softmax[n](S) - 0.3 * softmax[n](T)) * V)",
-    SCORE + "T[b,h,m,n] = 0.5 * S\nO[b,h,m,f] = sum[n](softmax[n](S) * V) - 0.3 * sum[n](softmax[n](T) * V)",
-]
-
-GROUPS = {"softmax": SOFTMAX, "l2": L2, "entropy": ENTROPY, "variance": VARIANCE, "differential": DIFFERENTIAL}
-CASES = [(name, place) for name, texts in GROUPS.items() for place in range(1, len(texts))]
+# gauges and accumulators of each, as the literature has them
+SIZES = {
+    "causal": (1, 2),
+    "decay": (0, 1),
+    "differential": (2, 4),
+    "differential_temperatures": (1, 4),
+    "entropy": (1, 2),
+    "gaussian": (0, 1),
+    "gaussian_softmax": (1, 2),
+    "groups": (1, 2),
+    "l2": (1, 2),
+    "masked_variance": (1, 3),
+    "no_normaliser": (0, 1),
+    "off_by_one": (1, 2),
+    "one_plus": (1, 2),
+    "powers_of_softmax": (1, 2),
+    "product_of_softmaxes": (1, 2),
+    "q_norm": (1, 2),
+    "relu_squared": (0, 1),
+    "sigmoid": (0, 1),
+    "sink_by_parts": (1, 2),
+    "sink_formula": (1, 2),
+    "skewness": (1, 4),
+    "softcap": (0, 2),
+    "softcap_alibi": (1, 2),
+    "softmax": (1, 2),
+    "variance": (1, 3),
+    "weighted_variance": (1, 3),
+}
 
 
-def spec(body: str) -> str:
-    return HEAD + "".join(f"    {line}\n" for line in body.split("\n"))
+@cache
+def first(name: str) -> tuple[Program, Derived]:
+    """A group's first attention and its state."""
+    program = attnc.compile(next(iter(WAYS[name].values()))).program()
+    return program, only_stage(program).monoid
 
 
-def only_stage(text: str, inputs: dict[str, torch.Tensor] | None = None) -> tuple[Monoid, dict[str, torch.Tensor]]:
-    """The one streamed stage of a spec, on drawn inputs or given ones."""
-    program = attnc.compile(text, strict=True).program()
-    used = {index for item in program.stated.inputs for index in item.indices}
-    given = inputs or draw(program.stated, {i: SHAPE[i] for i in SHAPE if i in used}, {}, torch.float64, 11)
-    (stage,) = (stage for stage in program.plan.stages if isinstance(stage, Stream))
-    return Monoid(stage, context_of(program.explicit, given)), given
+def only_stage(program: Program) -> Stream:
+    """The stage of a program that is one pass."""
+    assert not program.heavy
+    (stage,) = program.streams
+    return stage
 
 
-def components(monoid: Monoid) -> list[torch.Tensor]:
-    """The values of a state that a row keeps, references apart from the rest."""
-    state = monoid.lift(monoid.whole())
-    return [state[item.name] for item in monoid.stage.monoid.parts]
+def halves(monoid: Monoid) -> list[Spans]:
+    """The stream in two pieces of every segment; virtual keys are in the second."""
+    one: list[tuple[int, int] | None] = []
+    other: list[tuple[int, int] | None] = []
+    for segment, span in zip(monoid.stage.monoid.segments, monoid.whole(), strict=True):
+        lo, hi = span or (0, 0)
+        middle = lo + (hi - lo) // 3
+        one.append(None if segment.index is None else (lo, middle))
+        other.append((lo, hi) if segment.index is None else (middle, hi))
+    return [tuple(one), tuple(other)]
 
 
-def matched(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
-    """Whether two states have the same components, in any order."""
-    rest = list(other)
-    for value in one:
-        place = next((k for k, item in enumerate(rest) if same(value, item)), None)
-        if place is None:
-            return False
-        rest.pop(place)
-    return not rest
+def inputs_of(program: Program, scale: float, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    inputs = draw(program.stated, _shape(program), {}, dtype, 11)
+    query = program.stated.inputs[0].name
+    return {name: value * scale if name == query else value for name, value in inputs.items()}
 
 
-def same(a: torch.Tensor, b: torch.Tensor) -> bool:
-    return a.shape == b.shape and torch.allclose(a, b, rtol=1e-9, atol=1e-9)
+def _shape(program: Program) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for item, extents in zip(program.stated.inputs, ("bhme", "bhne", "bhnf", "bhne"), strict=False):
+        if len(item.indices) == len(extents):
+            found |= {own: SHAPE[index] for own, index in zip(item.indices, extents, strict=True)}
+    return found
 
 
-@pytest.mark.parametrize(("name", "place"), CASES)
-def test_a_rewritten_spec_has_the_same_state(name: str, place: int) -> None:
-    first, inputs = only_stage(spec(GROUPS[name][0]))
-    other, _ = only_stage(spec(GROUPS[name][place]), inputs)
-    assert matched(components(first), components(other))
+def outputs_of(program: Program, inputs: dict[str, torch.Tensor], dtype: torch.dtype) -> torch.Tensor:
+    """The output by way of the derived state of two pieces, merged."""
+    monoid = Monoid(only_stage(program), context_of(program.explicit, inputs, dtype))
+    one, other = (monoid.lift(piece) for piece in halves(monoid))
+    (value,) = monoid.finish(monoid.merge(one, other)).values()
+    return value
 
 
-def test_names_do_not_matter() -> None:
-    renamed = (
-        "attention other(A[x,y,q,d], B[x,y,k,d], C[x,y,k,u]) -> Y:\n"
-        "    T[x,y,q,k] = A * B / sqrt(D)\n    Y[x,y,q,u] = softmax[k](T) * C\n"
-    )
-    first, inputs = only_stage(spec(SOFTMAX[0]))
-    other, _ = only_stage(renamed, dict(zip("ABC", (inputs[name] for name in "QKV"), strict=True)))
-    assert matched(components(first), components(other))
+@pytest.mark.parametrize(("name", "way"), CASES)
+def test_a_rewritten_spec_has_the_same_state(name: str, way: str) -> None:
+    program = attnc.compile(renamed(WAYS[name][way])).program()
+    assert form(only_stage(program).monoid) == form(first(name)[1])
 
 
-@pytest.mark.parametrize(("name", "count"), [("softmax", 3), ("l2", 3), ("entropy", 3), ("differential", 5)])
-def test_the_state_is_as_small_as_the_literature_has_it(name: str, count: int) -> None:
-    assert len(components(only_stage(spec(GROUPS[name][0]))[0])) == count
+@pytest.mark.parametrize("name", WAYS)
+def test_the_state_is_as_small_as_the_literature_has_it(name: str) -> None:
+    monoid = first(name)[1]
+    assert (len(monoid.gauges), len(monoid.accumulators)) == SIZES[name]
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+@pytest.mark.parametrize(("name", "way"), CASES)
+def test_a_rewritten_spec_gives_the_same_numbers(name: str, way: str, scale: float) -> None:
+    """In float32, scores times 30 as well, held against the first way's definition by the contract."""
+    program, reference = attnc.compile(renamed(WAYS[name][way])).program(), first(name)[0]
+    values = list(inputs_of(reference, scale, torch.float32).values())
+    found = outputs_of(program, named(program, values), torch.float32)
+    assert any(judge("O", found, judged).passed for judged in definitions(reference, program, values))
+
+
+def named(program: Program, values: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+    return dict(zip((item.name for item in program.stated.inputs), values, strict=True))
+
+
+def definitions(reference: Program, program: Program, values: list[torch.Tensor]) -> list[Reference]:
+    """The first way's definition, and the way's own in float32 where that is near: a way may lose more digits."""
+    (own,) = references(program.stated, named(program, values), {program.stated.outputs[0]: torch.float32}).values()
+    (judged,) = references(reference.stated, named(reference, values), {"O": torch.float32}).values()
+    near = float((own.plain - judged.exact).abs().max()) < 1e-3 * judged.scale
+    return [judged, Reference(judged.exact, own.plain, judged.scale)] if near else [judged]
 
 
 def test_different_attentions_have_different_states() -> None:
-    first, inputs = only_stage(spec(SOFTMAX[0]))
-    other, _ = only_stage(spec(L2[0]), inputs)
-    assert not matched(components(first), components(other))
+    forms = {name: form(first(name)[1]) for name in ("softmax", "entropy", "variance", "sigmoid", "differential")}
+    assert all(forms[a] != forms[b] for a in forms for b in forms if a < b)
