@@ -68,7 +68,7 @@ def _shape(draw: random.Random) -> dict[str, int]:
     m, n = draw.choice(LENGTHS)
     sizes = {"b": draw.choice((1, 2)), "h": draw.choice((2, 4)), "g": 2, "m": m, "n": n}
     sizes |= {"e": draw.choice((1, 4, 16, 24)), "f": draw.choice((1, 8, 16, 20)), "p": 9, "two": 2, "also": 2}
-    return sizes | {"x": 3, "y": 4, "j": 3, "c": 5, "d": 6, "w": 3, "k": 4, "u": 4, "z": 5}
+    return sizes | {"x": 3, "y": 4, "j": 3, "c": 5, "d": 6, "w": 3, "k": 4, "u": 4, "z": 5, "s": 4, "r": 3}
 
 
 def _stage(seed: int, draw: random.Random, shape: dict[str, int]) -> Program:

@@ -24,4 +24,8 @@ SMALL = (
     "attention p(page[b,c]: int, KP[x,u,e]) -> K:\n    index n < C * U\n    require U >= 1\n"
     "    K[b,n,e] = KP[page[b,n // U],n % U,e]\n",
     "attention p(X[n,d], Y[n]) -> L:\n    L[d] = sum[n](stop(X) * Y) - sum[n](X[n,d] * Y[n])\n",
+    "attention p(X[s,r]) -> Y:\n    require R == 3\n    T[s*3 + r] = X\n    index q < 3 * S\n"
+    "    Y[q] = T[q] + default(T[q - 1], 0.0)\n",
+    "attention p(W[b,e], X[b,e]) -> G, Y:\n    L[b] = sum[e](tanh(W * X) ** 2)\n"
+    "    G[b,e] = grad(L[b], W[b,e])\n    Y[b,e] = W - 0.1 * G\n",
 )
