@@ -9,8 +9,9 @@ from attnc.ir.kernel import DType, Kernel
 from attnc.ir.stage import Stream
 from attnc.ir.target import Target
 from attnc.passes.lower.assemble import Lowering
-from attnc.passes.lower.contract import NeedsPointsError, NotLoweredError
 from attnc.passes.lower.frame import Frame
+from attnc.passes.lower.inner import NeedsPointsError
+from attnc.passes.lower.lanes import NotLoweredError
 from attnc.passes.tiles import choose_tiles
 
 

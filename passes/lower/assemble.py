@@ -9,10 +9,11 @@ from attnc.ir.kernel import Kernel
 from attnc.ir.stage import Finish, Gauge
 from attnc.ir.walk import walk
 from attnc.passes.lower.base2 import powers_of_two
-from attnc.passes.lower.contract import identity, reduced
+from attnc.passes.lower.contract import reduced
 from attnc.passes.lower.dead import without_dead
 from attnc.passes.lower.fold import Folding
 from attnc.passes.lower.frame import Frame
+from attnc.passes.lower.lanes import identity
 from attnc.passes.lower.loops import Piece, pieces
 from attnc.passes.lower.scope import Scope
 from attnc.passes.lower.values import Values

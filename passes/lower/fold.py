@@ -13,7 +13,9 @@ from attnc.ir.kernel import DType, TileType
 from attnc.ir.stage import Accumulator, Gauge, Lift, Monoid
 from attnc.ir.walk import walk
 from attnc.passes.lower.base2 import powers_of_two
-from attnc.passes.lower.contract import along, factors, selected, total
+from attnc.passes.lower.contract import total
+from attnc.passes.lower.lanes import along, selected
+from attnc.passes.lower.products import factors
 from attnc.passes.lower.values import Values
 
 
