@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from attnc.ir.cascade import Grad, Order
+from attnc.ir.dependence import piece
 from attnc.ir.stage import Monoid, Refusal
 from attnc.ir.walk import walk
-from attnc.passes.families import Shapes, dependencies
+from attnc.passes.families import Shapes, dependencies, read_names
 from attnc.passes.stages import Role
 
 
@@ -34,6 +36,13 @@ class Draft:
     group_of: dict[str, Group] = field(default_factory=dict)
     hosts: dict[str, tuple[str, ...]] = field(default_factory=dict)
     stored: dict[str, None] = field(default_factory=dict)
+
+
+def outside(shapes: Shapes, names: Iterable[str]) -> list[str]:
+    """What statements read that is not evaluated with them; a derivative brings along all that lies between."""
+    whole = piece(shapes.cascade, names)
+    tensors = [tensor for tensor in shapes.cascade.tensors if tensor.name in whole]
+    return [name for tensor in tensors for name in read_names(tensor) if name not in whole]
 
 
 def same_stage_operands(draft: Draft, name: str) -> set[str]:

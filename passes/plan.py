@@ -14,7 +14,7 @@ from attnc.passes.derive import RefusedError, derive
 from attnc.passes.derive.limit import TooLongError, limited, seconds_allowed
 from attnc.passes.derive.problem import Problem
 from attnc.passes.derive.reductions import Streamed, streamed
-from attnc.passes.draft import Draft, Group, blocks, same_stage_operands
+from attnc.passes.draft import Draft, Group, blocks, outside, same_stage_operands
 from attnc.passes.families import Shapes, dependencies, is_pointwise, read_names
 from attnc.passes.refusals import refused_fold, split_stage
 from attnc.passes.schedule import ordered
@@ -155,8 +155,7 @@ def _need(draft: Draft, names: Iterable[str]) -> None:
         step = next(step for step in draft.shapes.cascade.steps if name in step.tensors)
         draft.stored |= dict.fromkeys(step.tensors)
         draft.hosts[name] = step.tensors
-        for other in step.tensors:
-            _need(draft, read_names(draft.shapes.tensors[other]))
+        _need(draft, outside(draft.shapes, step.tensors))
 
 
 def _finishing(draft: Draft, name: str) -> Group | None:

@@ -8,7 +8,7 @@ from attnc.ir.cascade import Map, Read
 from attnc.ir.indices import free_indices
 from attnc.ir.stage import Host, Monoid, Plan, Stage, Stream
 from attnc.ir.walk import walk
-from attnc.passes.draft import Draft, Group
+from attnc.passes.draft import Draft, Group, outside
 from attnc.passes.families import read_names
 from attnc.passes.refusals import crossings, hosted_step
 
@@ -24,7 +24,7 @@ def ordered(draft: Draft) -> Plan:
             emits = set(group.emits)
             stages.append((stage, set(read_names(group.monoid)), emits, max(position[name] for name in emits)))
     for names in dict.fromkeys(draft.hosts.values()):
-        reads = {other for name in names for other in read_names(draft.shapes.tensors[name])} - set(names)
+        reads = set(outside(draft.shapes, names))
         stages.append((_host(draft, names), reads, set(names), max(position[name] for name in names)))
     for number, (_, reads, _, _) in enumerate(stages):
         graph.add_node(number)

@@ -164,7 +164,10 @@ class Uniform(Node):
 
 @dataclass(frozen=True, slots=True)
 class Grad(Node):
-    """The derivative of the sum of `y` with respect to the element `x`."""
+    """The derivative of `y` with respect to the element `x`, through every definition that lies between.
+
+    Both stand at the statement's point; what `y` has besides is summed inside it.
+    """
 
     y: Expr
     x: Read

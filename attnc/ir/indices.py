@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import cast
 
-from attnc.ir.cascade import Coord, Expr, Grad, Order, Reduce, Softmax
+from attnc.ir.cascade import Coord, Expr, Order, Reduce, Softmax
 from attnc.ir.node import Node
 from attnc.ir.walk import children, rebuild, walk
 
@@ -16,7 +16,6 @@ def free_indices(expr: Node) -> frozenset[str]:
     """The indices that an expression's value depends on.
 
     Reductions bind theirs; softmax and topk keep theirs, and the other order operations have slots instead.
-    A derivative has the indices of the element that it is taken by: the rest is summed.
     """
     below = frozenset[str]().union(*(free_indices(child) for child in children(expr)))
     match expr:
@@ -24,8 +23,6 @@ def free_indices(expr: Node) -> frozenset[str]:
             return frozenset((index,))
         case Reduce(_, over):
             return below - frozenset(over)
-        case Grad(_, x):
-            return free_indices(x)
         case Softmax(over):
             return below | frozenset(over)
         case Order("topk", over):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from attnc.ir.cascade import Cascade, Input, Range, Read
+from attnc.ir.dependence import piece
 from attnc.ir.interpret import run as interpret
 from attnc.ir.kernel import DType
 from attnc.ir.sizes import whole
@@ -123,9 +124,13 @@ def reads(stage: Stage, cascade: Cascade) -> tuple[str, ...]:
 
 
 def carve(cascade: Cascade, names: tuple[str, ...]) -> Cascade:
-    """The cascade that computes just these tensors; everything else they read becomes an input."""
-    tensors = tuple(tensor for tensor in cascade.tensors if tensor.name in names)
-    read = {node.tensor for tensor in tensors for node in walk(tensor) if isinstance(node, Read)} - set(names)
+    """The cascade that computes just these tensors; everything else they read becomes an input.
+
+    What lies between a value and what it is differentiated by is evaluated again: it has to be one piece.
+    """
+    evaluated = piece(cascade, names)
+    tensors = tuple(tensor for tensor in cascade.tensors if tensor.name in evaluated)
+    read = {node.tensor for tensor in tensors for node in walk(tensor) if isinstance(node, Read)} - evaluated
     inputs, ranges = [], list(cascade.ranges)
     for name in sorted(read):
         given = cascade.input(name)
@@ -137,5 +142,5 @@ def carve(cascade: Cascade, names: tuple[str, ...]) -> Cascade:
         axes = tuple(f"{name}.{axis}" for axis in range(len(tensor.axes)))
         ranges += [Range(index, lo, hi) for index, (lo, hi) in zip(axes, tensor.axes, strict=True)]
         inputs.append(Input(name, axes, tensor.type))
-    steps = tuple(step for step in cascade.steps if set(step.tensors) & set(names))
+    steps = tuple(step for step in cascade.steps if set(step.tensors) & evaluated)
     return Cascade(cascade.name, tuple(inputs), cascade.options, tuple(ranges), tensors, steps, names)

@@ -23,7 +23,6 @@ from attnc.ir.cascade import (
     Var,
     Where,
 )
-from attnc.ir.indices import free_indices
 from attnc.ir.operators import COMPARISONS
 from attnc.ir.walk import walk
 from attnc.passes.expand import reductions
@@ -54,7 +53,7 @@ def _expanded(state: Expansion, site: Site, expr: Expr, top: bool) -> Valued:
         case Default(x, other):
             item, fallback = expanded(state, site, x), expanded(state, site, other)
             value = Choose(conjunction(item.when), item.value, fallback.value) if item.when else item.value
-            return Valued(value, fallback.when if item.when else ())
+            return Valued(value, fallback.when)
         case Exists(x):
             return Valued(conjunction(expanded(state, site, x).when))
         case Softmax(over) | Reduce(_, over) | Order(_, over):
@@ -164,7 +163,7 @@ def _grad(state: Expansion, site: Site, y: Expr, x: Read) -> Valued:
     """
     target = _read(state, site, x)
     outer, state.variables = state.variables, state.variables | {x.tensor}
-    item = expanded(state, site.inside(tuple(sorted(free_indices(y)))), y)
+    item = expanded(state, site, y)
     state.variables = outer
     value = Choose(conjunction(item.when), item.value, Const(0.0)) if item.when else item.value
     assert isinstance(target.value, Read)

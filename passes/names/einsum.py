@@ -9,6 +9,7 @@ from attnc.ir import syntax
 from attnc.ir.cascade import Coord, Expr, Map, Reduce, Where
 from attnc.ir.indices import free_indices
 from attnc.passes.names.expressions import Resolver, missing
+from attnc.passes.names.gradients import closed
 from attnc.passes.names.scope import Local
 
 
@@ -17,12 +18,12 @@ def right_side(resolver: Resolver, node: syntax.Expr, left: Sequence[str]) -> Ex
     if isinstance(node, syntax.Where):
         value = right_side(resolver, node.x, left)
         resolver.masked(node.x, node, Local())  # a softmax under a final `where` is refused
-        test = resolver.of(node.test)
+        test = closed(resolver.of(node.test), left)
         foreign = missing(test, left, resolver.scope)
         if foreign:
             raise _foreign(node, foreign[0])
         return Where(value, test, span=node.span)
-    value = resolver.of(node)
+    value = closed(resolver.of(node), left)
     lacking = missing(value, left, resolver.scope)
     if not lacking:
         return value

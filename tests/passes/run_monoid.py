@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 import torch
 
 from attnc.ir.cascade import Cascade, Const, Coord, Expr, Map, Read, Reduce, Var
-from attnc.ir.interpret.context import Context, Stored
+from attnc.ir.interpret.context import Context
 from attnc.ir.interpret.expressions import value_of
 from attnc.ir.interpret.parts import define
 from attnc.ir.interpret.recurrence import run_recurrence
 from attnc.ir.interpret.store import stored_input
+from attnc.ir.interpret.stored import Stored
 from attnc.ir.interpret.value import joined
 from attnc.ir.node import Node
 from attnc.ir.sizes import bind

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeAlias
 
 import torch
 
-from attnc.ir.cascade import Cascade, Expr
+from attnc.ir.cascade import Cascade, Expr, Grad
+from attnc.ir.interpret.stored import Growing, Stored
 from attnc.ir.interpret.value import Array, Value
 from attnc.ir.sizes import evaluate, whole
 
 
-@dataclass
-class Stored:
-    """A tensor in memory: its data, where each axis starts, and its conditions by axis positions.
-
-    `parts` holds for a tensor defined by parts the conditions of each part alone.
-    """
-
-    data: torch.Tensor
-    base: tuple[int, ...]
-    when: tuple[tuple[torch.Tensor, tuple[int, ...]], ...] = ()
-    parts: dict[int, tuple[tuple[torch.Tensor, tuple[int, ...]], ...]] = field(default_factory=dict)
-
-
 @dataclass(frozen=True)
 class Context:
-    """One evaluation: `fixed` are the indices of a recurrence that stand at one position."""
+    """One evaluation: `fixed` are the indices of a recurrence that stand at one position.
+
+    `growing` holds the tensors of a recurrence position by position, while it runs and as long as derivatives
+    need it; `derivatives` gives for every derivative in the cascade the indices over which it may be taken at once.
+    """
 
     cascade: Cascade
     sizes: Mapping[str, int]
@@ -37,10 +30,17 @@ class Context:
     tensors: dict[str, Stored]
     fixed: Mapping[str, int] = field(default_factory=dict)
     ranges: dict[str, tuple[int, int]] = field(default_factory=dict)
+    derivatives: Mapping[Grad, frozenset[str]] = field(default_factory=dict)
+    growing: dict[str, Growing] = field(default_factory=dict)
 
-    def holding(self, index: str, position: int) -> Context:
-        """The context with one index held at a position."""
-        return replace(self, fixed={**self.fixed, index: position})
+    @cached_property
+    def variables(self) -> frozenset[str]:
+        """The tensors that some derivative is taken by: they are recorded even where nothing else is."""
+        return frozenset(item.x.tensor for item in self.derivatives)
+
+    def holding(self, positions: Mapping[str, int]) -> Context:
+        """The context with these indices held at these positions."""
+        return replace(self, fixed={**self.fixed, **positions}) if positions else self
 
     def number(self, expr: Expr) -> Any:
         """The value of an expression of sizes."""
@@ -70,3 +70,16 @@ class Context:
         """A number as a value without axes."""
         kind = torch.bool if isinstance(value, bool) else torch.int64 if isinstance(value, int) else self.dtype
         return Value(Array(torch.tensor(value, dtype=kind, device=self.device), ()))
+
+    def at_hand(self, name: str) -> Stored | Growing:
+        """The tensor as it can be read: position by position, or whole."""
+        return self.growing[name] if name in self.growing else self.tensors[name]
+
+    def recorded(self, name: str, data: torch.Tensor) -> torch.Tensor:
+        """The data of a tensor, such that derivatives by it can be taken if any are."""
+        if name not in self.variables or data.requires_grad or not data.is_floating_point():
+            return data
+        return data.detach().requires_grad_(True)
+
+
+Eval: TypeAlias = Callable[[Expr, Context], Value]

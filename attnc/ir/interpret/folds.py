@@ -6,21 +6,23 @@ from collections.abc import Sequence
 
 import torch
 
+from attnc.ir.interpret.derivatives import shared
 from attnc.ir.interpret.value import Array, common, merged, pointwise
 
 _IDENTITY = {"sum": 0, "prod": 1, "max": -torch.inf, "min": torch.inf, "any": False, "all": True}
+_INT = torch.iinfo(torch.int64)
 
 
 def fold(op: str, array: Array, over: Sequence[str], mask: Array | None, extents: Sequence[int]) -> Array:
     """The fold of the points where `mask` holds over the axes `over`, whose lengths are `extents`."""
     array, flat = flattened(array, over, mask, extents)
-    kept = array.dims[:-1]
+    logical = op in ("any", "all")
+    data = array.data if logical or array.data.is_floating_point() else array.data.to(torch.int64)
     if op in ("argmax", "argmin"):
-        return Array(_arg(op, array.data, flat), kept)
-    data = array.data.to(torch.int64) if op in ("sum", "prod") and not array.data.is_floating_point() else array.data
+        return Array(_arg(op, data, flat), array.dims[:-1])
     if flat is not None:
         data = torch.where(flat, data, torch.tensor(_neutral(op, data), dtype=data.dtype, device=data.device))
-    return Array(_reduce(op, data), kept)
+    return Array(_reduce(op, data, flat), array.dims[:-1])
 
 
 def flattened(
@@ -34,75 +36,92 @@ def flattened(
     for extent in extents:
         length *= extent
     data = array.over(full)
-    shape = [*data.shape[: len(dims)], *extents]
-    data = data.expand([*shape[: len(dims)], *extents]).reshape([*shape[: len(dims)], length])
+    data = data.expand([*data.shape[: len(dims)], *extents]).reshape([*data.shape[: len(dims)], length])
     flat = None
     if mask is not None:
         tests = mask.over(full)
-        tests = tests.expand([*tests.shape[: len(dims)], *extents])
-        flat = tests.reshape([*tests.shape[: len(dims)], length])
+        flat = tests.expand([*tests.shape[: len(dims)], *extents]).reshape([*tests.shape[: len(dims)], length])
         data, flat = common(data, flat)
     return Array(data, (*dims, "")), flat
 
 
 def _neutral(op: str, data: torch.Tensor) -> float:
     if op in ("max", "min") and not data.is_floating_point():
-        info = torch.iinfo(torch.int64)
-        return info.min if op == "max" else info.max
+        return _INT.min if op == "max" else _INT.max
     return _IDENTITY[op]
 
 
-def _reduce(op: str, data: torch.Tensor) -> torch.Tensor:
+def _reduce(op: str, data: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
     if data.shape[-1] == 0:
-        shape = data.shape[:-1]
-        return torch.full(shape, _neutral(op, data), dtype=data.dtype, device=data.device)
+        return torch.full(data.shape[:-1], _neutral(op, data), dtype=data.dtype, device=data.device)
     match op:
         case "sum":
             return data.sum(-1)
         case "prod":
             return data.prod(-1)
         case "max" | "min":
-            return data.amax(-1) if op == "max" else data.amin(-1)
+            return _extreme(op, data, mask)
         case "any":
             return data.bool().any(-1)
         case _:
             return data.bool().all(-1)
 
 
+def _extreme(op: str, data: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """The largest or smallest; its derivative is shared by all that are it."""
+    best = data.amax(-1) if op == "max" else data.amin(-1)
+    if not data.requires_grad:
+        return best
+    hits = (data == best.unsqueeze(-1)) | torch.isnan(data)
+    return shared(data, best, hits if mask is None else hits & mask)
+
+
 def _arg(op: str, data: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """The first position of the largest or smallest; NaN is passed over."""
     if data.shape[-1] == 0:
         return torch.zeros(data.shape[:-1], dtype=torch.int64, device=data.device)
-    real = data.to(torch.float64) if not data.is_floating_point() else data
-    worst = -torch.inf if op == "argmax" else torch.inf
-    usable = ~torch.isnan(real) if mask is None else mask & ~torch.isnan(real)
-    real = torch.where(usable, real, worst)
-    best = real.amax(-1, keepdim=True) if op == "argmax" else real.amin(-1, keepdim=True)
-    hits = usable & (real == best)
-    return hits.to(torch.int8).argmax(-1)  # the first of equals
+    usable = ~torch.isnan(data) if mask is None else mask & ~torch.isnan(data)
+    worst = _neutral("max" if op == "argmax" else "min", data)
+    data = torch.where(usable, data, torch.tensor(worst, dtype=data.dtype, device=data.device))
+    best = data.amax(-1, keepdim=True) if op == "argmax" else data.amin(-1, keepdim=True)
+    return (usable & (data == best)).to(torch.int8).argmax(-1)
 
 
 def contracted(factors: Sequence[Array], over: Sequence[str], mask: Array | None) -> Array | None:
     """The sum over `over` of the factors' product as one contraction; None where it would not be faithful.
 
-    A masked point must not be read: with a non-finite factor the product has to be formed and selected.
+    A masked point must not be read: with a factor that is not finite, or a product that may not be, it has to be
+    formed and selected. The same holds where a derivative is taken, for a point from which nothing comes in.
     """
-    real = [factor for factor in factors if factor.data.is_floating_point()]
-    if len(factors) < 2 or len(real) != len(factors):
+    covered = merged(*(item.dims for item in factors), mask.dims if mask is not None else ())
+    real = all(factor.data.is_floating_point() for factor in factors)
+    if len(factors) < 2 or not real or not set(over) <= set(covered):
         return None
     operands = list(factors)
-    if mask is not None:
-        fits = [place for place, item in enumerate(operands) if set(mask.dims) <= set(item.dims)]
-        place = fits[0] if fits else max(range(len(operands)), key=lambda at: len(operands[at].dims))
-        others = (item for at, item in enumerate(operands) if at != place)
-        if not all(bool(torch.isfinite(item.data).all()) for item in others):
-            return None
+    place = _carrier(operands, mask) if mask is not None else None
+    others = [item for at, item in enumerate(operands) if at != place]
+    if mask is not None and place is not None:
         zero = torch.zeros((), dtype=operands[place].data.dtype, device=mask.data.device)
         operands[place] = pointwise(lambda m, x: torch.where(m, x, zero), mask, operands[place])
-    covered = merged(*(item.dims for item in operands))
-    if not set(over) <= set(covered):
+    recorded = torch.is_grad_enabled() and any(item.data.requires_grad for item in operands)
+    if not _moderate(operands if recorded else others if mask is not None else []):
         return None
     letters = {dim: chr(97 + k) if k < 26 else chr(39 + k) for k, dim in enumerate(covered)}
     kept = tuple(dim for dim in covered if dim not in over)
     spec = ",".join("".join(letters[dim] for dim in item.dims) for item in operands)
     data = torch.einsum(f"{spec}->{''.join(letters[dim] for dim in kept)}", *(item.data for item in operands))
     return Array(data, kept)
+
+
+def _carrier(factors: Sequence[Array], mask: Array) -> int:
+    """The factor that takes the mask: one that has all its axes, else the largest."""
+    fits = [place for place, item in enumerate(factors) if set(mask.dims) <= set(item.dims)]
+    return fits[0] if fits else max(range(len(factors)), key=lambda at: len(factors[at].dims))
+
+
+def _moderate(factors: Sequence[Array]) -> bool:
+    """Whether sums of products of these factors are far from overflowing."""
+    size = 1.0
+    for item in factors:
+        size *= float(item.data.detach().abs().amax()) if item.data.numel() else 0.0
+    return not factors or size < torch.finfo(factors[0].data.dtype).max ** 0.5  # false for NaN

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
+from attnc.ir.interpret.context import Context
+from attnc.ir.interpret.value import Array, Value
+
 
 def divide(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """a / b with 0 / 0 = 0, derivative 0 there; other divisions by zero are IEEE."""
+    """a / b with 0 / 0 = 0; other divisions by zero are IEEE."""
     both = (a == 0) & (b == 0)
-    if not bool(both.any()):
-        return a / b
-    return torch.where(both, torch.zeros_like(b), a / torch.where(both, torch.ones_like(b), b))
+    quotient = a / b
+    return quotient.masked_fill_(both, 0.0) if bool(both.any()) else quotient
 
 
 def shift(x: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
     """x - r, and -inf where x is -inf."""
-    low = x == -torch.inf
-    return torch.where(low, x, x - torch.where(low & torch.isinf(r), torch.zeros_like(r), r))
+    distance = x - r
+    return torch.where(x == -torch.inf, x, distance) if bool((r == -torch.inf).any()) else distance
 
 
 def xlogx(x: torch.Tensor) -> torch.Tensor:
     """x * log(x), 0 at 0."""
-    zero = x == 0
-    return torch.where(zero, torch.zeros_like(x), x * torch.log(torch.where(zero, torch.ones_like(x), x)))
+    return torch.log(x).mul_(x).masked_fill_(x == 0, 0.0)
 
 
 def floor_divide(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -38,8 +39,26 @@ def modulo(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 
 def power(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """a ** b; a constant whole exponent keeps the sign of a."""
-    return torch.pow(a, b)
+    """a ** b; of an integer to a negative power what is whole."""
+    if a.is_floating_point() or not bool((b < 0).any()):
+        return torch.pow(a, b)
+    unit = torch.where(a.abs() == 1, torch.where(b % 2 == 0, 1, a), 0)
+    return torch.where(b < 0, unit, torch.pow(a, b.clamp(min=0)))
+
+
+def forward(op: str) -> Callable[..., torch.Tensor]:
+    """The operator on tensors of one type."""
+    return REAL.get(op) or ARITHMETIC[op]
+
+
+def promoted(values: Sequence[Value], context: Context, *, real: bool = False) -> list[Value]:
+    """The operands in one type: the widest, at least int; real where asked."""
+    floats = real or any(value.array.data.is_floating_point() for value in values)
+    kind = context.dtype if floats else torch.int64
+    return [
+        value if value.array.data.dtype == kind else Value(Array(value.array.data.to(kind), value.dims), value.when)
+        for value in values
+    ]
 
 
 def _fold(pair: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Callable[..., torch.Tensor]:

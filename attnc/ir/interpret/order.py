@@ -2,36 +2,54 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
 from attnc.ir.cascade import Order
-from attnc.ir.interpret.context import Context
+from attnc.ir.interpret.context import Context, Eval
+from attnc.ir.interpret.derivatives import shared
 from attnc.ir.interpret.folds import flattened
-from attnc.ir.interpret.reads import Eval
-from attnc.ir.interpret.value import Array, Value, common, joined, merged, pointwise, total
+from attnc.ir.interpret.reductions import split
+from attnc.ir.interpret.value import Array, Value, common, merged, pointwise, total
 
 
 def order(expr: Order, context: Context, value_of: Eval) -> Value:
     """The value of an order operation; slots that no point fills are absent."""
     value = value_of(expr.body, context)
     tests = (*value.when, *(total(value_of(test, context)) for test in expr.when))
-    inner = [test for test in tests if set(test.dims) & set(expr.over)]
-    outer = tuple(test for test in tests if not set(test.dims) & set(expr.over))
+    mask, outer = split(tests, expr.over)
     extents = [context.extent(index) for index in expr.over]
-    array, mask = flattened(value.array, expr.over, joined(inner), extents)
-    usable = (
-        ~torch.isnan(array.data) if array.data.is_floating_point() else torch.ones_like(array.data, dtype=torch.bool)
-    )
-    usable = usable if mask is None else usable & mask
-    places = _permutation(array.data, usable, descending=expr.op in ("topk", "argtopk"))
-    count = Array(usable.sum(-1), array.dims[:-1])
-    match expr.op:
-        case "topk":
-            return _topk(expr, places, usable, array.dims[:-1], extents, outer, context, value_of)
-        case "kth":
-            return _kth(expr, array, places, count, outer, context, value_of)
-        case _:
-            return _slots(expr, array, places, count, outer, context)
+    array, flat = flattened(value.array, expr.over, mask, extents)
+    usable = ~torch.isnan(array.data)
+    usable = usable if flat is None else usable & flat
+    line = _Line(array, usable, _permutation(array.data, usable, descending=expr.op in ("topk", "argtopk")))
+    if expr.op in ("topk", "kth"):
+        assert expr.k is not None
+        k = value_of(expr.k, context)
+        found = _topk(expr, line, k, extents) if expr.op == "topk" else _kth(line, k)
+        return Value(found.array, (*outer, *k.when, *found.when))
+    found = _slots(expr, line, context)
+    return Value(found.array, (*outer, *found.when))
+
+
+@dataclass(frozen=True)
+class _Line:
+    """What is ordered, along the last axis: the values, which of them count, and their places in order."""
+
+    array: Array
+    usable: torch.Tensor
+    places: torch.Tensor
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """The other axes."""
+        return self.array.dims[:-1]
+
+    @property
+    def count(self) -> Array:
+        """How many values count."""
+        return Array(self.usable.sum(-1), self.dims)
 
 
 def _permutation(data: torch.Tensor, usable: torch.Tensor, *, descending: bool) -> torch.Tensor:
@@ -41,64 +59,43 @@ def _permutation(data: torch.Tensor, usable: torch.Tensor, *, descending: bool) 
     return torch.gather(order, -1, torch.sort(last, dim=-1, stable=True).indices)
 
 
-def _topk(
-    expr: Order,
-    places: torch.Tensor,
-    usable: torch.Tensor,
-    dims: tuple[str, ...],
-    extents: list[int],
-    outer: tuple[Array, ...],
-    context: Context,
-    value_of: Eval,
-) -> Value:
-    assert expr.k is not None
-    k = value_of(expr.k, context).array
-    length = places.shape[-1]
-    rank = torch.empty_like(places).scatter_(-1, places, torch.arange(length, device=places.device).expand_as(places))
-    kept = merged(dims, k.dims)
-    ranks, limits = Array(rank, (*dims, "")), Array(k.data.unsqueeze(-1), (*k.dims, ""))
-    chosen = pointwise(lambda r, u, n: u & (r < n), ranks, Array(usable, (*dims, "")), limits)
+def _topk(expr: Order, line: _Line, k: Value, extents: list[int]) -> Value:
+    length = line.places.shape[-1]
+    numbers = torch.arange(length, device=line.places.device).expand_as(line.places)
+    rank = torch.empty_like(line.places).scatter_(-1, line.places, numbers)
+    limits = Array(k.array.data.unsqueeze(-1), (*k.dims, ""))
+    chosen = pointwise(
+        lambda r, u, n: u & (r < n), Array(rank, (*line.dims, "")), Array(line.usable, (*line.dims, "")), limits
+    )
+    kept = merged(line.dims, k.dims)
     data = chosen.over((*kept, ""))
-    return Value(Array(data.reshape([*data.shape[:-1], *extents]), (*kept, *expr.over)), outer)
+    return Value(Array(data.reshape([*data.shape[:-1], *extents]), (*kept, *expr.over)))
 
 
-def _kth(
-    expr: Order,
-    array: Array,
-    places: torch.Tensor,
-    count: Array,
-    outer: tuple[Array, ...],
-    context: Context,
-    value_of: Eval,
-) -> Value:
-    assert expr.k is not None
-    ordered = Array(torch.gather(array.data, -1, places), array.dims)
-    k = value_of(expr.k, context).array
-    dims = merged(array.dims[:-1], k.dims)
-    data = ordered.over((*dims, ""))
-    rank = k.over(dims).unsqueeze(-1)
-    if data.shape[-1] == 0:
-        zero = torch.zeros([1] * len(dims), dtype=data.dtype, device=data.device)
-        return Value(Array(zero, dims), (*outer, Array(zero > 0, dims)))
-    data, rank = common(data, rank)
-    found = torch.gather(data, -1, rank[..., :1].clamp(0, data.shape[-1] - 1)).squeeze(-1)
-    return Value(Array(found, dims), (*outer, pointwise(lambda n, r: (r >= 0) & (r < n), count, k)))
+def _kth(line: _Line, k: Value) -> Value:
+    """The value of rank k, counted from 0; its derivative is shared by all that have it."""
+    exists = pointwise(lambda n, r: (r >= 0) & (r < n), line.count, k.array)
+    dims = merged(line.dims, k.dims)
+    values = Array(line.array.data, (*line.dims, "")).over((*dims, ""))
+    if values.shape[-1] == 0:
+        return Value(Array(values.sum(-1), dims), (exists,))
+    rank = k.array.over(dims).unsqueeze(-1)
+    places = Array(line.places, (*line.dims, "")).over((*dims, ""))
+    values, places, rank = common(values, places, rank)
+    place = torch.gather(places, -1, rank[..., :1].clamp(0, values.shape[-1] - 1))
+    found = torch.gather(values.detach(), -1, place)
+    hits = Array(line.usable, (*line.dims, "")).over((*dims, "")) & (values == found)
+    return Value(Array(shared(values, found.squeeze(-1), hits), dims), (exists,))
 
 
-def _slots(
-    expr: Order, array: Array, places: torch.Tensor, count: Array, outer: tuple[Array, ...], context: Context
-) -> Value:
+def _slots(expr: Order, line: _Line, context: Context) -> Value:
+    """The first of the order in the slots; places are positions (of several axes, numbers in row-major order)."""
     slot = expr.slots[0]
-    extent, length = context.extent(slot), places.shape[-1]
-    places = places[..., :extent]
-    if extent > length:
-        places = torch.nn.functional.pad(places, (0, extent - length))
-    data = places if expr.op.startswith("arg") else _picked(array.data, places)
-    filled = pointwise(torch.lt, context.coordinate(slot).array, count)
-    return Value(Array(data, (*array.dims[:-1], slot)), (*outer, filled))
-
-
-def _picked(data: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    if data.shape[-1] == 0:
-        return torch.zeros(places.shape, dtype=data.dtype, device=data.device)
-    return torch.gather(data, -1, places)
+    (first, _), extent, length = context.range(slot), context.extent(slot), line.places.shape[-1]
+    places = torch.nn.functional.pad(line.places[..., :extent], (0, max(0, extent - length)))
+    if not expr.op.startswith("arg"):
+        data = torch.gather(line.array.data, -1, places) if length else places.to(line.array.data.dtype)
+    else:
+        data = places + (context.range(expr.over[0])[0] if len(expr.over) == 1 else 0)
+    filled = pointwise(lambda rank, n: rank - first < n, context.coordinate(slot).array, line.count)
+    return Value(Array(data, (*line.dims, slot)), (filled,))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
 import torch
 
-from attnc.ir.cascade import Coord, Part, Tensor
-from attnc.ir.interpret.context import Context, Stored
-from attnc.ir.interpret.reads import Eval
-from attnc.ir.interpret.store import kind_of, spread
+from attnc.ir.cascade import Part, Tensor
+from attnc.ir.interpret.context import Context, Eval
+from attnc.ir.interpret.lines import Line, line, placed
+from attnc.ir.interpret.store import kind_of
+from attnc.ir.interpret.stored import Condition, Stored
 from attnc.ir.interpret.value import Array, Value, joined, total
-
-Conditions = tuple[tuple[torch.Tensor, tuple[int, ...]], ...]
 
 
 def part_value(part: Part, context: Context, value_of: Eval) -> Value:
@@ -29,77 +31,65 @@ def bounds(tensor: Tensor, context: Context) -> tuple[tuple[int, ...], tuple[int
 def define(tensor: Tensor, context: Context, value_of: Eval) -> Stored:
     """The tensor in memory."""
     base, shape = bounds(tensor, context)
-    if len(tensor.parts) == 1 and _walks_all(tensor.parts[0], base, shape, context):
-        return _whole(tensor, base, context, value_of)
-    kind = kind_of(tensor.type, context)
-    stored = Stored(torch.zeros(shape, dtype=kind, device=context.device), base)
-    present = torch.zeros(shape, dtype=torch.bool, device=context.device)
+    lines = [part_lines(part, base, shape, context, value_of) for part in tensor.parts]
+    canvas = Canvas.blank(tensor, base, shape, context)
     for number, part in enumerate(tensor.parts):
-        place(stored, present, number, part, part_value(part, context, value_of), context, value_of)
-    settle(stored, present)
-    return stored
+        canvas.put(number, lines[number], part_value(part, context, value_of), context)
+    if len(tensor.parts) == 1 and all(line.full for line in lines[0]):
+        return Stored(context.recorded(tensor.name, canvas.data), base, canvas.own[0])
+    return canvas.stored(context)
 
 
-def _walks_all(part: Part, base: tuple[int, ...], shape: tuple[int, ...], context: Context) -> bool:
-    for left, lo, extent in zip(part.left, base, shape, strict=True):
-        if not isinstance(left, Coord) or left.index in context.fixed or context.range(left.index) != (lo, lo + extent):
-            return False
-    return True
+def part_lines(
+    part: Part, base: Sequence[int], shape: Sequence[int], context: Context, value_of: Eval, but: int | None = None
+) -> list[Line]:
+    """The lines of a part along the axes of its tensor, but one."""
+    axes = [axis for axis in range(len(shape)) if axis != but]
+    return [line(part.left[axis], base[axis], shape[axis], context, value_of) for axis in axes]
 
 
-def _whole(tensor: Tensor, base: tuple[int, ...], context: Context, value_of: Eval) -> Stored:
-    (part,) = tensor.parts
-    names = tuple(left.index for left in part.left if isinstance(left, Coord))
-    value = part_value(part, context, value_of)
-    data = spread(value.array, names, context).to(kind_of(tensor.type, context))
-    when = tuple((test.data, tuple(names.index(dim) for dim in test.dims)) for test in value.when)
-    return Stored(data, base, when)
+@dataclass
+class Canvas:
+    """A tensor that is being put together from its parts.
 
+    `present` says at which points something is, `axes` along which of the tensor's axes that varies, `own` holds
+    the conditions of each part by itself.
+    """
 
-def place(
-    stored: Stored, present: torch.Tensor, number: int, part: Part, value: Value, context: Context, value_of: Eval
-) -> None:
-    """Write a part's points into the tensor and mark which of them exist."""
-    free = tuple(index for index in part.indices if index not in context.fixed)
-    positions = []
-    for left, lo in zip(part.left, stored.base, strict=True):
-        positions.append(value_of(left, context).array.over(free) - lo)
-    shape = [context.extent(index) for index in free]
-    spots = tuple(position.expand(shape) for position in positions)
-    data = spread(value.array, free, context).to(stored.data.dtype)
-    test = joined(value.when)
-    true = Array(torch.ones((), dtype=torch.bool, device=context.device), ())
-    exists = spread(test or true, free, context)
-    inside = torch.ones(shape, dtype=torch.bool, device=context.device)
-    for position, extent in zip(spots, stored.data.shape, strict=True):
-        inside = inside & (position >= 0) & (position < extent)
-    if not spots:
-        stored.data, present_now = data, exists
-        present.copy_(present_now)
-        return
-    spots = tuple(position[inside] for position in spots)
-    stored.data = stored.data.index_put(spots, data[inside])
-    present.index_put_(spots, exists[inside])
-    if test is not None:
-        own = torch.zeros_like(present)
-        own.index_put_(spots, exists[inside])
-        earlier = stored.parts.get(number, ())
-        merged_own = own | earlier[0][0] if earlier else own
-        stored.parts[number] = ((merged_own, tuple(range(present.dim()))),)
-    else:
-        stored.parts.setdefault(number, ())
+    name: str
+    base: tuple[int, ...]
+    data: torch.Tensor
+    present: torch.Tensor
+    axes: set[int] = field(default_factory=set)
+    own: dict[int, tuple[Condition, ...]] = field(default_factory=dict)
 
+    @classmethod
+    def blank(cls, tensor: Tensor, base: tuple[int, ...], shape: tuple[int, ...], context: Context) -> Canvas:
+        """Nothing is there yet."""
+        data = torch.zeros(shape, dtype=kind_of(tensor.type, context), device=context.device)
+        return cls(tensor.name, base, data, torch.zeros(shape, dtype=torch.bool, device=context.device))
 
-def settle(stored: Stored, present: torch.Tensor) -> None:
-    """Keep the condition of the whole only where some point is absent, over the axes along which it varies."""
-    if bool(present.all()):
-        return
-    axes = tuple(axis for axis in range(present.dim()) if not _constant(present, axis))
-    mask = present
-    for axis in sorted(set(range(present.dim())) - set(axes), reverse=True):
-        mask = mask.select(axis, 0)
-    stored.when = ((mask, axes),)
+    def put(self, number: int, lines: Sequence[Line], value: Value, context: Context) -> None:
+        """The points of a part are there."""
+        true = Array(torch.ones((), dtype=torch.bool, device=context.device), ())
+        self.data = placed(self.data, lines, value.array, context)
+        self.present = placed(self.present, lines, joined(value.when) or true, context)
+        self.own[number] = tuple(self._condition(test, lines, context) for test in value.when)
+        uncovered = {axis for axis, line in enumerate(lines) if not line.full}
+        self.axes |= uncovered.union(*(axes for _, axes in self.own[number]))
 
+    def _condition(self, test: Array, lines: Sequence[Line], context: Context) -> Condition:
+        """A condition over just the axes that it mentions."""
+        axes = tuple(axis for axis, line in enumerate(lines) if set(line.indices) & set(test.dims))
+        blank = torch.zeros([self.data.shape[axis] for axis in axes], dtype=torch.bool, device=test.data.device)
+        return placed(blank, [lines[axis] for axis in axes], test, context), axes
 
-def _constant(mask: torch.Tensor, axis: int) -> bool:
-    return mask.shape[axis] > 0 and bool((mask == mask.narrow(axis, 0, 1)).all())
+    def stored(self, context: Context) -> Stored:
+        """The tensor as it is, with one condition: at which points something is."""
+        data = context.recorded(self.name, self.data)
+        if bool(self.present.all()):
+            return Stored(data, self.base, (), self.own)
+        mask = self.present
+        for axis in reversed(range(mask.dim())):
+            mask = mask if axis in self.axes else mask.select(axis, 0)
+        return Stored(data, self.base, ((mask, tuple(sorted(self.axes))),), self.own)

@@ -2,52 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TypeAlias
 
 import torch
 
-from attnc.ir.cascade import Coord, Expr, Read
-from attnc.ir.interpret.context import Context, Stored
+from attnc.ir.cascade import Coord, Read
+from attnc.ir.interpret.context import Context, Eval
+from attnc.ir.interpret.stored import Growing, Stored
 from attnc.ir.interpret.value import Array, Value, common, merged, union
 
-Eval = Callable[[Expr, Context], Value]
+Sub: TypeAlias = str | Value  # an index that walks the whole axis, or positions
+Along: TypeAlias = str | Array  # the same, positions counted from the axis' start
 
 
 def read(expr: Read, context: Context, value_of: Eval) -> Value:
     """The element, existing where its subscripts are in range and the tensor exists."""
-    stored = context.tensors[expr.tensor]
-    conditions = stored.parts.get(expr.part, stored.when) if expr.part is not None else stored.when
-    subs = [_subscript(sub, axis, stored, context, value_of) for axis, sub in enumerate(expr.subs)]
-    array = _gather(stored.data, subs, context)
-    tests = tuple(_gather(mask, [subs[axis] for axis in axes], context) for mask, axes in conditions)
-    inside = tuple(
-        _inside(subs[axis], stored.data.shape[axis], context)
-        for axis in range(len(subs))
-        if not isinstance(subs[axis], str)
-    )
+    return element(expr, context.at_hand(expr.tensor), context, value_of)
+
+
+def element(expr: Read, tensor: Stored | Growing, context: Context, value_of: Eval) -> Value:
+    """The element of this tensor that an expression reads."""
+    subs = subscripts(expr, context, value_of)
     operands = union(*(sub for sub in subs if isinstance(sub, Value)))
+    stored, subs = _resting(tensor, subs)
+    conditions = stored.parts.get(expr.part, stored.when) if expr.part is not None else stored.when
+    stored, along = _walked(Stored(stored.data, stored.base, conditions), subs, context)
+    array = _gather(stored.data, along, context)
+    tests = tuple(_gather(mask, [along[axis] for axis in axes], context) for mask, axes in stored.when)
+    inside = (_inside(sub, stored.data.shape[axis]) for axis, sub in enumerate(along) if isinstance(sub, Array))
     return Value(array, (*operands, *(test for test in inside if test is not None), *tests))
 
 
-def _subscript(sub: Expr, axis: int, stored: Stored, context: Context, value_of: Eval) -> str | Value:
-    """An index name where the subscript walks the whole axis, else positions counted from the axis' start."""
-    base = stored.base[axis]
-    if isinstance(sub, Coord) and sub.index not in context.fixed:
-        lo, hi = context.range(sub.index)
-        if lo == base and hi - lo == stored.data.shape[axis]:
-            return sub.index
-    value = value_of(sub, context)
-    return Value(Array(value.array.data - base, value.dims), value.when)
+def subscripts(expr: Read, context: Context, value_of: Eval) -> list[Sub]:
+    """What a read walks, and where it stands."""
+    fixed = context.fixed
+    return [
+        sub.index if isinstance(sub, Coord) and sub.index not in fixed else value_of(sub, context) for sub in expr.subs
+    ]
 
 
-def _inside(sub: str | Value, extent: int, context: Context) -> Array | None:
-    assert isinstance(sub, Value)
-    data = sub.array.data
-    test = (data >= 0) & (data < extent)
+def _resting(tensor: Stored | Growing, subs: list[Sub]) -> tuple[Stored, list[Sub]]:
+    """The tensor that the subscripts read: of one that grows, the position that they stand at, if they do."""
+    if not isinstance(tensor, Growing):
+        return tensor, subs
+    position = standing(tensor, subs)
+    if position is None:
+        return tensor.whole(), subs
+    return tensor.at(position), subs[: tensor.axis] + subs[tensor.axis + 1 :]
+
+
+def standing(tensor: Growing, subs: list[Sub]) -> int | None:
+    """The one position along the axis of the recurrence at which these subscripts stand."""
+    sub = subs[tensor.axis]
+    return None if isinstance(sub, str) or sub.array.data.dim() else int(sub.array.data)
+
+
+def _walked(stored: Stored, subs: list[Sub], context: Context) -> tuple[Stored, list[Along]]:
+    """The stretch of the tensor that its bare subscripts walk, and the subscripts along it."""
+    data, when, along = stored.data, stored.when, list[Along]()
+    for axis, sub in enumerate(subs):
+        base, extent = stored.base[axis], stored.data.shape[axis]
+        if isinstance(sub, Value):
+            along.append(Array(sub.array.data - base, sub.dims))
+            continue
+        lo, hi = context.range(sub)
+        if base <= lo and hi <= base + extent:
+            data = data.narrow(axis, lo - base, hi - lo)
+            when = tuple(_narrowed(mask, axes, axis, lo - base, hi - lo) for mask, axes in when)
+            along.append(sub)
+        else:
+            along.append(Array(torch.arange(lo - base, hi - base, device=data.device), (sub,)))
+    return Stored(data, stored.base, when), along
+
+
+def _narrowed(
+    mask: torch.Tensor, axes: tuple[int, ...], axis: int, start: int, length: int
+) -> tuple[torch.Tensor, tuple[int, ...]]:
+    return (mask.narrow(axes.index(axis), start, length) if axis in axes else mask), axes
+
+
+def _inside(sub: Array, extent: int) -> Array | None:
+    test = (sub.data >= 0) & (sub.data < extent)
     return None if bool(test.all()) else Array(test, sub.dims)
 
 
-def _gather(data: torch.Tensor, subs: list[str | Value], context: Context) -> Array:
+def _gather(data: torch.Tensor, subs: list[Along], context: Context) -> Array:
     """The elements at the subscripts, over the union of their axes."""
     names = [sub for sub in subs if isinstance(sub, str)]
     if len(names) == len(subs) and len(set(names)) == len(names):
@@ -63,12 +102,12 @@ def _gather(data: torch.Tensor, subs: list[str | Value], context: Context) -> Ar
         if isinstance(sub, str):
             positions = Array(torch.arange(data.shape[axis], device=data.device), (sub,))
         else:
-            positions = Array(sub.array.data.clamp(0, data.shape[axis] - 1), sub.dims)
+            positions = Array(sub.data.clamp(0, data.shape[axis] - 1), sub.dims)
         places.append(positions.over(dims))
-    return Array(data[tuple(common(*places))], dims) if places else Array(data, ())
+    return Array(data[tuple(common(*places))], dims)
 
 
-def _one_axis(data: torch.Tensor, subs: list[str | Value]) -> Array | None:
+def _one_axis(data: torch.Tensor, subs: list[Along]) -> Array | None:
     """One computed subscript over at most one index that no other subscript has: a selection along its axis."""
     computed = [axis for axis, sub in enumerate(subs) if not isinstance(sub, str)]
     names = [sub for sub in subs if isinstance(sub, str)]
@@ -76,10 +115,10 @@ def _one_axis(data: torch.Tensor, subs: list[str | Value]) -> Array | None:
         return None
     axis = computed[0]
     sub = subs[axis]
-    assert isinstance(sub, Value)
+    assert isinstance(sub, Array)
     if len(sub.dims) > 1 or set(sub.dims) & set(names):
         return None
-    positions = sub.array.data.clamp(0, data.shape[axis] - 1)
+    positions = sub.data.clamp(0, data.shape[axis] - 1)
     if not sub.dims:
         return Array(data.select(axis, int(positions)), tuple(names))
     dims = tuple(sub.dims[0] if not isinstance(name, str) else name for name in subs)

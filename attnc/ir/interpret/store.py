@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 
 from attnc.ir.cascade import Input, Type
-from attnc.ir.interpret.context import Context, Stored
-from attnc.ir.interpret.reads import Eval
+from attnc.ir.interpret.context import Context, Eval
+from attnc.ir.interpret.stored import Stored, aligned
 from attnc.ir.interpret.value import Array, Value, joined
 
 
@@ -20,14 +20,15 @@ def kind_of(type: Type, context: Context) -> torch.dtype:
 def stored_input(item: Input, given: torch.Tensor | float | None, context: Context, value_of: Eval) -> Stored:
     """An input in memory: as given, a number over all its axes, or its default."""
     base = tuple(_start(index, context) for index in item.indices)
+    if isinstance(given, torch.Tensor):
+        return Stored(context.recorded(item.name, given.to(kind_of(item.type, context))), base)
     if given is None:
         assert item.default is not None, f"input {item.name} is missing"
         value = value_of(item.default, context)
-        return Stored(spread(value.array, item.indices, context).to(kind_of(item.type, context)), base)
-    if not isinstance(given, torch.Tensor):
+    else:
         value = context.constant(given)
-        return Stored(spread(value.array, item.indices, context).to(kind_of(item.type, context)), base)
-    return Stored(given.to(kind_of(item.type, context)), base)
+    data = spread(value.array, item.indices, context).to(kind_of(item.type, context))
+    return Stored(context.recorded(item.name, data), base)
 
 
 def _start(index: str, context: Context) -> int:
@@ -49,12 +50,7 @@ def presented(name: str, context: Context) -> torch.Tensor:
     stored = context.tensors[name]
     data = stored.data
     for mask, axes in stored.when:
-        order = sorted(range(len(axes)), key=lambda k: axes[k])
-        turned = mask.permute(order)
-        for axis in range(data.dim()):
-            if axis not in axes:
-                turned = turned.unsqueeze(axis)
-        data = torch.where(turned, data, _absent(data))
+        data = torch.where(aligned(mask, axes, range(data.dim())), data, _absent(data))
     return data
 
 
