@@ -22,13 +22,15 @@ INFIX |= {"lt": ("<", COMPARED), "le": ("<=", COMPARED), "gt": (">", COMPARED), 
 INFIX |= {"eq": ("==", COMPARED), "ne": ("!=", COMPARED), "and": ("&", MET), "or": ("|", JOINED)}
 # Calls whose arguments stand between commas.
 CALLS = {
-    "exp": "tl.exp({0})",
+    "exp": "exp({0})",
     "exp2": "tl.exp2({0})",
     "log": "tl.log({0})",
     "log2": "tl.log2({0})",
     "sqrt": "tl.sqrt({0})",
     "abs": "tl.abs({0})",
+    "expm1": "expm1({0})",
     "floordiv": "floordiv({0}, {1})",
+    "log1p": "log1p({0})",
     "mod": "mod({0}, {1})",
     "tanh": "tanh({0})",
     "uniform": "uniform({0}, {1}, {2}, {3}, {4})",
@@ -43,11 +45,9 @@ CALLS = {
 }
 # Expressions in which the arguments stand beside operators.
 FORMS = {
-    "log1p": "tl.log(1.0 + {0})",
-    "expm1": "(tl.exp({0}) - 1.0)",
     "rsqrt": "(1.0 / tl.sqrt({0}))",
     "sign": "tl.where({0} > 0, 1, tl.where({0} < 0, -1, 0))",
-    "softplus": "(tl.maximum({0}, 0.0) + tl.log(1.0 + tl.exp(-tl.abs({0}))))",
+    "softplus": "(tl.maximum({0}, 0.0) + log1p(tl.exp(-tl.abs({0}))))",
     "silu": "({0} * tl.sigmoid({0}))",
     "gelu": "(0.5 * {0} * (1.0 + tl.erf({0} * 0.7071067811865476)))",
     "xlogx": "tl.where({0} == 0, 0.0, {0} * tl.log(tl.where({0} == 0, 1.0, {0})))",
@@ -57,6 +57,10 @@ FORMS = {
     ),
     "not": "({0} == 0)",
     "neg": "(-{0})",
+}
+# Functions of the generated module that an operator calls.
+NEEDED = {name: {name} for name in ("exp", "expm1", "floordiv", "log1p", "mod", "tanh", "uniform")} | {
+    "softplus": {"log1p"}
 }
 IDENTITY = {"sum": "0", "prod": "1", "max": 'float("-inf")', "min": 'float("inf")', "any": "0", "all": "1"}
 DTYPES = {
@@ -177,6 +181,7 @@ class Printer:
     def _map(self, op: str, args: tuple[k.Value, ...], axes: tuple[str, ...]) -> tuple[str, int]:
         if op in INFIX:
             return self._infix(op, args, axes)
+        self.helpers |= NEEDED.get(op, set())
         if op in FORMS:
             return FORMS[op].format(*(self.over(arg, axes, ATOM) for arg in args)), ATOM
         if op == "pow":
@@ -186,8 +191,6 @@ class Printer:
         texts = [self.over(arg, axes) for arg in args]
         if op in ("max", "min"):
             return reduce(lambda one, other: f"tl.{op}imum({one}, {other})", texts), ATOM
-        if op in ("floordiv", "mod", "tanh", "uniform"):
-            self.helpers.add(op)
         return f"tl.where({', '.join(texts)})" if op == "select" else CALLS[op].format(*texts), ATOM
 
     def _infix(self, op: str, args: tuple[k.Value, ...], axes: tuple[str, ...]) -> tuple[str, int]:

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-from math import log
+from math import isclose, log
 from typing import cast
 
-from attnc.ir.cascade import Const, Expr, Map
+from attnc.ir.cascade import Const, Expr, Map, Var
 from attnc.ir.node import Node
-from attnc.ir.walk import bottom_up
+from attnc.ir.walk import bottom_up, walk
 
 LOG2E = Const(1 / log(2))
 
 
 def powers_of_two(expr: Expr) -> Expr:
-    """The expression with every exponential written as a power of two.
+    """The expression with every exponential relative to a reference written as a power of two.
 
-    Before   exp(s - r), exp(2 * y)
-    After    exp2((s - r) * 1.4427), exp2(2.8854 * y)
+    Before   exp(s - r), exp(2 * (s - r)), exp(0.6931 * x)
+    After    exp2((s - r) * 1.4427), exp2(2.8854 * (s - r)), exp2(x)
     Holds    because exp(x) = exp2(x * log2(e)). Differences come first: scores may be large, and scaling them
-             before would cost their low bits.
+             before would cost their low bits; for that reason exponentials of anything else stay as they are.
     """
 
     def rule(node: Node) -> Node | None:
-        if isinstance(node, Map) and node.op == "exp":
-            return Map("exp2", (_scaled(node.args[0]),), span=node.span)
-        return None
+        match node:
+            case Map("exp", (Map("mul", (Const(factor), x)),)) if isclose(factor, log(2), rel_tol=1e-15):
+                return Map("exp2", (x,), span=node.span)
+            case Map("exp", (x,)) if any(isinstance(item, Var) and _is_relative(item.name) for item in walk(x)):
+                return Map("exp2", (_scaled(x),), span=node.span)
+            case _:
+                return None
 
     return cast(Expr, bottom_up(expr, rule))
+
+
+def _is_relative(name: str) -> bool:
+    """Whether a Var is a score or a reference less a reference."""
+    return name.endswith((".shifted", ".shift"))
 
 
 def _scaled(expr: Expr) -> Expr:

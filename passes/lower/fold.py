@@ -160,8 +160,9 @@ class Folding:
         return score
 
     def reference(self, gauge: Gauge, top: k.Value) -> k.Value:
-        """The reference of a maximum: 0 for a row that has seen nothing, whose scores are all -inf."""
-        value = k.Map("select", (k.Map("eq", (top, self.low)), self.zero, top))
+        """The reference of a maximum: 0 for a row that has seen nothing, whose scores are all -inf, or one of inf."""
+        infinite = k.Map("eq", (k.Map("abs", (top,)), k.Const(math.inf, self.values.frame.compute)))
+        value = k.Map("select", (infinite, self.zero, top))
         return self.values.scope.let(self._named(gauge, "ref"), value, why="empty")
 
     def _named(self, gauge: Gauge, word: str) -> str:

@@ -37,10 +37,8 @@ template <> inline bfloat16 stored<bfloat16>(float x) {  // round to nearest, ti
 template <> inline bfloat16 stored<bfloat16>(double x) { return stored<bfloat16>((float)x); }
 
 // ---- functions ------------------------------------------------------------------------------
-// 2^x: degree-6 polynomial on [-1/2, 1/2], relative error below 3e-9 before rounding; 0 below -126.
-inline float exp2_(float x) {
-  float whole = std::nearbyint(std::min(std::max(x, -127.0f), 128.0f));
-  float r = std::min(std::max(x, -127.0f), 128.0f) - whole;
+// 2^whole * 2^r: degree-6 polynomial on [-1/2, 1/2], relative error below 3e-9 before rounding.
+inline float scaled_(float whole, float r) {
   float p = 1.5469732e-4f;
   p = p * r + 1.3400433e-3f;
   p = p * r + 9.6180256e-3f;
@@ -51,20 +49,33 @@ inline float exp2_(float x) {
   int32_t bits = ((int32_t)whole + 127) << 23;
   float scale;
   std::memcpy(&scale, &bits, 4);
-  float y = p * scale;
+  return p * scale;
+}
+inline float exp2_(float x) {  // 0 below -126
+  float inside = std::min(std::max(x, -127.0f), 128.0f);
+  float whole = std::nearbyint(inside);
+  float y = scaled_(whole, inside - whole);
   y = x < -126.0f ? 0.0f : y;
   y = x >= 128.0f ? INF : y;
   return x != x ? x : y;
 }
 inline double exp2_(double x) { return std::exp2(x); }
-template <class T> inline T exp_(T x) { return exp2_(x * (T)1.4426950408889634); }
-template <> inline double exp_(double x) { return std::exp(x); }
+inline float exp_(float x) {  // ln 2 in two parts, so that large arguments keep their low bits; 0 below -87.33
+  float inside = std::min(std::max(x, -88.0f), 89.0f);
+  float whole = std::nearbyint(inside * 1.44269504f);
+  float rest = (inside - whole * 0.693145752f) - whole * 1.42860677e-6f;
+  float y = scaled_(whole - 1.0f, rest * 1.44269504f) * 2.0f;  // one power less first: 2^128 is no float
+  y = x < -87.33f ? 0.0f : y;
+  y = x > 88.7228f ? INF : y;
+  return x != x ? x : y;
+}
+inline double exp_(double x) { return std::exp(x); }
 template <class T> inline T sigmoid_(T x) { return (T)1 / ((T)1 + exp_(-x)); }
 inline float tanh_(float x) {
   float s = x * x;  // near 0 the quotient would cancel: an odd polynomial there
   float near = x * (1.0f + s * (-0.33333333f + s * (0.13333333f + s * (-0.053968254f + s * 0.021869488f))));
-  float far = 1.0f - 2.0f / (exp2_(x * 2.8853900817779268f) + 1.0f);
-  return s < 0.09f ? near : far;
+  float far = 1.0f - 2.0f / (exp2_(std::fabs(x) * 2.8853900817779268f) + 1.0f);  // of |x|: 1 + tanh(x) stays good
+  return s < 0.09f ? near : std::copysign(far, x);
 }
 inline double tanh_(double x) { return std::tanh(x); }
 template <class T> inline T relu_(T x) { return x > (T)0 ? x : x != x ? x : (T)0; }
