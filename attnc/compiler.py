@@ -23,8 +23,9 @@ def explicit(cascade: Cascade) -> Cascade:
     from attnc.passes.expand import expand
     from attnc.passes.factor import factor
     from attnc.passes.flatten import flatten
+    from attnc.passes.monotone import monotone
 
-    return flatten(factor(expand(cascade)))
+    return flatten(factor(monotone(expand(cascade))))
 
 
 def planned(cascade: Cascade) -> Plan:
