@@ -5,6 +5,7 @@ from __future__ import annotations
 import networkx
 
 from attnc.ir.cascade import Map, Read
+from attnc.ir.dependence import piece
 from attnc.ir.indices import free_indices
 from attnc.ir.stage import Host, Monoid, Plan, Stage, Stream
 from attnc.ir.walk import walk
@@ -56,8 +57,9 @@ def is_heavy(draft: Draft, names: tuple[str, ...]) -> bool:
     family = draft.shapes.family
     lengths = {family[index] for role in draft.roles.values() for index in (role.parallel, role.index)}
     lengths |= {family[index] for index in draft.shapes.walked}
-    parts = [part for name in names for part in draft.shapes.tensors[name].parts]
+    whole = piece(draft.shapes.cascade, names)
+    parts = [part for name in whole for part in draft.shapes.tensors[name].parts]
     spaces = [frozenset(part.indices) for part in parts]
     spaces += [free_indices(node) for part in parts for node in walk(part.value) if isinstance(node, Map | Read)]
-    looped = any(step.axes and names == step.tensors for step in draft.shapes.cascade.steps)
+    looped = any(step.axes and whole.issuperset(step.tensors) for step in draft.shapes.cascade.steps)
     return looped or any(len({family[index] for index in space} & lengths) >= 2 for space in spaces)

@@ -92,6 +92,7 @@ class _Alignment:
         self.cascade = cascade
         self.touched = dependents(reads_of(cascade), tensor) | {tensor}
         self.known = {(tensor, axis)} if cascade.input(tensor) else set[tuple[str, int]]()
+        self.failed = set[tuple[str, int]]()
         self.target = tensor, axis
 
     def follows(self, expr: Node, index: str) -> bool:
@@ -109,7 +110,7 @@ class _Alignment:
         """Whether a tensor at a position along its axis needs the target at that position alone."""
         if (tensor, axis) in self.known:
             return True
-        if tensor == self.target[0] and axis != self.target[1]:
+        if (tensor, axis) in self.failed or (tensor == self.target[0] and axis != self.target[1]):
             return False
         defined = self.cascade.tensor(tensor)
         assert defined is not None, f"{tensor} is not defined"
@@ -117,6 +118,7 @@ class _Alignment:
         fits = all(self._along(part.left[axis], part.value) for part in defined.parts)
         if not fits:
             self.known = before
+            self.failed.add((tensor, axis))
         return fits
 
     def _along(self, left: Expr, value: Expr) -> bool:

@@ -114,7 +114,8 @@ def order(state: Expansion, site: Site, expr: Order, body: Valued) -> Valued:
     if expr.op == "kth" and expr.k is not None:
         filled = conjunction((Map("le", (Const(0), expr.k)), Map("lt", (expr.k, count))))
     else:
-        filled = Map("lt", (Coord(expr.slots[0]), count))
+        slot, first = Coord(expr.slots[0]), state.range(expr.slots[0]).lo
+        filled = Map("lt", (slot if first == Const(0) else Map("sub", (slot, first)), count))
     return Valued(replace(expr, body=body.value, when=inner), (*outer, filled))
 
 

@@ -59,8 +59,8 @@ def gradients(text: str, **inputs: Any) -> dict[str, torch.Tensor]:
     for form in (cascade, expand(cascade)):
         given = {n: v.clone().requires_grad_() if v.is_floating_point() else v for n, v in inputs.items()}
         asked = {name: value for name, value in given.items() if value.is_floating_point()}
-        total = sum(value.sum() for value in run(form, given).outputs.values() if value.requires_grad)
-        assert isinstance(total, torch.Tensor)
+        outputs = [value for value in run(form, given).outputs.values() if value.is_floating_point()]
+        total = sum((value.sum() for value in outputs), torch.zeros((), dtype=torch.float64, requires_grad=True))
         kept = torch.autograd.grad(total, list(asked.values()), allow_unused=True)
         pairs = zip(asked, kept, asked.values(), strict=True)
         found.append({name: torch.zeros_like(x) if g is None else g for name, g, x in pairs})

@@ -128,6 +128,20 @@ def test_places_are_positions() -> None:
     same(found["value"], 5.0)
 
 
+def test_slots_may_start_anywhere() -> None:
+    text = """
+    attention slots(X[n]) -> best, value, there:
+        index 1 <= t <= 3
+        best[t] = argtopk[n -> t](X)
+        value[t] = X[best[t]]
+        there[t] = exists(best)
+    """
+    found = oracle(text, X=torch.tensor([4.0, 6.0], dtype=F))
+    same(found["best"], [1, 0, -1])
+    same(found["value"], [6.0, 4.0, 0.0])
+    same(found["there"], [True, True, False])
+
+
 def test_large_integers_are_ordered_exactly() -> None:
     text = "attention big(i[n]: int) -> hi, best:\n    hi[] = argmax[n](i)\n    best[] = max[n](i)"
     i = torch.tensor([2**62, 2**62 + 1, 2**62 - 1])

@@ -171,6 +171,22 @@ def test_an_absent_step_ends_a_state_and_a_choice_holds_it() -> None:
     same(found["holds"], [0.0, 1.0, 3.0, 3.0, 7.0])
 
 
+def test_what_binds_the_index_of_the_loop_runs_over_all_of_it() -> None:
+    text = """
+    attention shadow(x[i]) -> T, U:
+        T[0] = 1
+        T[i+1] = T[i] + sum[i](x[i]) * softmax[i](x[i]) + (10 if topk[i; 1](x[i]) else 0)
+        U[0] = 0
+        U[i+1] = U[i] + sort[n -> i](x[n])
+        index n < I
+    """
+    x = normal(4)
+    found = oracle(text, x=x)
+    steps = x.sum() * torch.softmax(x, 0) + 10 * (x == x.amax())
+    same(found["T"], 1 + torch.cat([torch.zeros(1, dtype=F), steps.cumsum(0)]))
+    same(found["U"], torch.cat([torch.zeros(1, dtype=F), x.sort().values.cumsum(0)]))
+
+
 def test_segments_along_the_recurrence() -> None:
     text = """
     attention segments(x[s,r]) -> T:

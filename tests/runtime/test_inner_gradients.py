@@ -78,6 +78,12 @@ def test_the_softmax_is_streamed_all_the_same() -> None:
     assert plans["G"] == "host"
 
 
+def test_a_derivative_of_a_softmax_is_heavy_and_one_of_a_projection_is_not() -> None:
+    light = "attention light(X[n,e], w[e]) -> G:\n    y[n] = sum[e](X * w[e])\n    G[e] = grad(exp(y[n]), w[e])"
+    assert [stage.name for stage in attnc.compile(ADAPT).program().heavy] == ["G"]
+    assert not attnc.compile(light).program().heavy
+
+
 def test_what_is_evaluated_together() -> None:
     stated = attnc.compile(MEMORY).program().stated
     assert piece(stated, ["O"]) == {"O"}

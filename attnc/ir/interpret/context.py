@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -41,6 +41,10 @@ class Context:
     def holding(self, positions: Mapping[str, int]) -> Context:
         """The context with these indices held at these positions."""
         return replace(self, fixed={**self.fixed, **positions}) if positions else self
+
+    def releasing(self, indices: Iterable[str]) -> Context:
+        """The context with these indices running along their axes."""
+        return replace(self, fixed={index: at for index, at in self.fixed.items() if index not in indices})
 
     def number(self, expr: Expr) -> Any:
         """The value of an expression of sizes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import assert_never
 
@@ -60,12 +61,12 @@ def value_of(expr: Expr, context: Context) -> Value:
         case Exists(x):
             present = joined(value_of(x, context).when)
             return Value(present) if present is not None else context.constant(True)
-        case Reduce():
-            return reduced(expr, context, value_of)
-        case Softmax():
-            return softmax(expr, context, value_of)
-        case Order():
-            return order(expr, context, value_of)
+        case Reduce(_, over):
+            return _bound(over, context, lambda inside: reduced(expr, inside, value_of))
+        case Softmax(over):
+            return _bound(over, context, lambda inside: softmax(expr, inside, value_of))
+        case Order(_, over, slots):
+            return _bound((*over, *slots), context, lambda inside: order(expr, inside, value_of))
         case Uniform(coords, seed):
             return uniform([value_of(item, context) for item in coords], value_of(seed, context), context)
         case Grad():
@@ -74,6 +75,22 @@ def value_of(expr: Expr, context: Context) -> Value:
             raise AssertionError(f"`{expr.name}` belongs to a derived state and has no value here")
         case _:
             assert_never(expr)
+
+
+def _bound(indices: tuple[str, ...], context: Context, evaluate: Callable[[Context], Value]) -> Value:
+    """The value of what binds these indices: they run there, also where a recurrence holds one of their names."""
+    held = {index: context.fixed[index] - context.range(index)[0] for index in indices if index in context.fixed}
+    value = evaluate(context.releasing(held) if held else context)
+    for index, place in held.items():
+        value = Value(_standing(value.array, index, place), tuple(_standing(test, index, place) for test in value.when))
+    return value
+
+
+def _standing(array: Array, index: str, place: int) -> Array:
+    """The array at one place of an index, if it has it."""
+    if index not in array.dims:
+        return array
+    return Array(array.data.select(array.dims.index(index), place), tuple(dim for dim in array.dims if dim != index))
 
 
 def _map(op: str, args: list[Value], context: Context) -> Value:

@@ -53,7 +53,8 @@ def _neutral(op: str, data: torch.Tensor) -> float:
 
 def _reduce(op: str, data: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
     if data.shape[-1] == 0:
-        return torch.full(data.shape[:-1], _neutral(op, data), dtype=data.dtype, device=data.device)
+        nothing = torch.full(data.shape[:-1], _neutral(op, data), dtype=data.dtype, device=data.device)
+        return nothing + data.sum(-1) if data.requires_grad else nothing
     match op:
         case "sum":
             return data.sum(-1)

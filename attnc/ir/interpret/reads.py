@@ -127,4 +127,5 @@ def _one_axis(data: torch.Tensor, subs: list[Along]) -> Array | None:
 
 def _nothing(data: torch.Tensor, dims: tuple[str, ...], context: Context) -> Array:
     shape = [1 if dim in context.fixed else context.extent(dim) for dim in dims]
-    return Array(torch.zeros(shape, dtype=data.dtype, device=data.device), dims)
+    nothing = torch.zeros(shape, dtype=data.dtype, device=data.device)
+    return Array(nothing + data.sum() if data.requires_grad else nothing, dims)
