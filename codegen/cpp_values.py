@@ -47,6 +47,8 @@ ROUND = {"floor": "std::floor", "ceil": "std::ceil", "round": "std::nearbyint"}
 ELEMENT = {"float32": "float", "float64": "double", "float16": "float", "bfloat16": "float"}
 ELEMENT |= {"int64": "int64_t", "int32": "int64_t", "bool": "bool"}
 ATOM = 20
+STACK = 2 << 20  # bytes of arrays that a thread's stack surely has room for
+LARGE = 64 << 10  # an array of so many bytes may lie elsewhere
 
 
 @dataclass
@@ -67,6 +69,12 @@ class Printer:
             self.axes[self.kernel.parallel.index] = self.kernel.parallel
         self.parallel = self.kernel.parallel.index if self.kernel.parallel else None
         self.viewable = self._viewable()
+        self.roomy = sum(map(self._bytes, self.named)) > STACK
+
+    def _bytes(self, name: str) -> int:
+        kind = self.named[name]
+        widths = {axis.index: axis.extent or axis.tile for axis in self.axes.values()}
+        return 8 * math.prod(max(1, widths[axis]) for axis in kind.axes)
 
     def _viewable(self) -> set[str]:
         """Names of loads without the parallel index, read by products alone, where they lie as they are."""
@@ -234,11 +242,17 @@ class Printer:
     # ---- statements --------------------------------------------------------------------------
 
     def declare(self, name: str) -> list[str]:
-        """The array (or scalar) of a name."""
+        """The array (or scalar) of a name: on the stack, but for a large one of a kernel with much of it."""
         kind = self.named[name]
-        dims = "".join(f"[{max(1, self._length(axis))}]" for axis in self._layout(kind.axes))
-        align = "alignas(64) " if dims else ""
-        return [f"{align}{ELEMENT[kind.dtype]} v_{name}{dims};"]
+        element, lengths = ELEMENT[kind.dtype], [max(1, self._length(axis)) for axis in self._layout(kind.axes)]
+        dims = "".join(f"[{length}]" for length in lengths)
+        if not self.roomy or 8 * math.prod(lengths) <= LARGE:
+            return [f"{'alignas(64) ' if dims else ''}{element} v_{name}{dims};"]
+        inner = "".join(f"[{length}]" for length in lengths[1:])
+        return [
+            f"const std::unique_ptr<{element}[]{inner}> {name}_owned(new {element}{dims});",
+            f"{element} (*const v_{name}){inner} = {name}_owned.get();",
+        ]
 
     def nest(self, axes: tuple[str, ...], body: list[str]) -> list[str]:
         """Loops over the axes, the parallel one innermost and vectorised."""

@@ -38,6 +38,11 @@ def test_widths_on_a_cpu(attention: Attention, widths: tuple[int, int], dtype: t
     assert failures(attention, widths, dtype, "cpu") == []
 
 
+@pytest.mark.parametrize("widths", [(40000, 3), (2, 40000)], ids=str)
+def test_arrays_that_no_stack_has_room_for(attention: Attention, widths: tuple[int, int]) -> None:
+    assert failures(attention, widths, torch.float32, "cpu") == []
+
+
 @pytest.mark.parametrize("widths", SOME, ids=str)
 @pytest.mark.parametrize("target", ["sm_90", "gfx942"])
 def test_widths_in_triton(attention: Attention, widths: tuple[int, int], target: str) -> None:
