@@ -129,7 +129,7 @@ constexpr int BYTES = 16;
 #endif
 
 template <int ROWS, int LANES, class T, class W>
-inline void block(int64_t depth, T* out, int64_t out_row, const W* w, int64_t w_row, int64_t w_depth, const T* x, int64_t x_row) {
+inline void block(int64_t depth, bool more, T* out, int64_t out_row, const W* w, int64_t w_row, int64_t w_depth, const T* x, int64_t x_row) {
   typedef typename Vector<BYTES, T>::type V;
   constexpr int N = BYTES / sizeof(T), C = LANES / N;
   V sum[ROWS][C];
@@ -144,18 +144,27 @@ inline void block(int64_t depth, T* out, int64_t out_row, const W* w, int64_t w_
     }
   }
   for (int r = 0; r < ROWS; ++r)
-    for (int c = 0; c < C; ++c) *(V*)(out + r * out_row + c * N) = sum[r][c];
+    for (int c = 0; c < C; ++c) {
+      V* place = (V*)(out + r * out_row + c * N);
+      *place = more ? *place + sum[r][c] : sum[r][c];
+    }
 }
 
+// Long sums are added in stretches: one running sum would lose the low bits of its last terms.
 template <int BM, class T, class W>
 inline void matmul(int64_t rows, int64_t depth, T* out, const W* w, int64_t w_row, int64_t w_depth, const T* x) {
   constexpr int N = BYTES / sizeof(T);
   constexpr int LANES = BM % (4 * N) == 0 ? 4 * N : BM % (2 * N) == 0 ? 2 * N : N;
+  constexpr int64_t STRETCH = 256;
   static_assert(BM % LANES == 0, "a tile of rows is a multiple of the vector");
-  for (int m = 0; m < BM; m += LANES) {
-    int64_t r = 0;
-    for (; r + 6 <= rows; r += 6) block<6, LANES>(depth, out + r * BM + m, BM, w + r * w_row, w_row, w_depth, x + m, BM);
-    for (; r < rows; ++r) block<1, LANES>(depth, out + r * BM + m, BM, w + r * w_row, w_row, w_depth, x + m, BM);
+  for (int64_t k = 0; k == 0 || k < depth; k += STRETCH) {
+    const int64_t part = std::min(STRETCH, depth - k);
+    for (int m = 0; m < BM; m += LANES) {
+      const W* from = w + k * w_depth;
+      int64_t r = 0;
+      for (; r + 6 <= rows; r += 6) block<6, LANES>(part, k > 0, out + r * BM + m, BM, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
+      for (; r < rows; ++r) block<1, LANES>(part, k > 0, out + r * BM + m, BM, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
+    }
   }
 }
 
