@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from attnc.source import Span
 
+WIDEST = 300  # characters of a line that are shown
+
 
 @dataclass(frozen=True, slots=True)
 class Label:
@@ -111,12 +113,21 @@ def _excerpts(diagnostic: Diagnostic, gutter: int) -> list[str]:
     return lines
 
 
+def _window(text: str, labels: list[Label]) -> tuple[str, int]:
+    """What is shown of a line, and where it begins: all of it, or the part around the culprit of a very long one."""
+    if len(text) <= WIDEST:
+        return text, 0
+    culprit = next((label for label in labels if label.culprit), labels[0])
+    left = max(0, min(culprit.span.column - 1 - WIDEST // 2, len(text) - WIDEST))
+    shown = text[left : left + WIDEST]
+    return (".." + shown[2:] if left else shown) + (".." if left + WIDEST < len(text) else ""), left
+
+
 def _marked_line(number: int, labels: list[Label], gutter: int) -> list[str]:
-    source = labels[0].span.source
-    text = source.lines[number - 1]
+    text, left = _window(labels[0].span.source.lines[number - 1], labels)
     lines = [f"{number:>{gutter}} | {text}".rstrip()]
     for label in sorted(labels, key=lambda item: item.span.start, reverse=True):
-        start = label.span.column - 1
+        start = max(0, label.span.column - 1 - left)
         width = max(1, min(label.span.end - label.span.start, len(text) - start))
         mark = ("^" if label.culprit else "-") * width
         lines.append(f"{' ' * gutter} | {' ' * start}{mark} {label.text}".rstrip())

@@ -55,7 +55,10 @@ def module_path(path: tuple[str, ...], folder: Path | None) -> Path | None:
     if folder is None:
         return None
     file = folder.joinpath(*path).with_suffix(".attn")
-    inside = file.resolve().is_relative_to(folder.resolve())  # a link may lead out of the folder
+    try:
+        inside = file.resolve().is_relative_to(folder.resolve())  # a link may lead out of the folder
+    except (OSError, RuntimeError):  # or to itself
+        return None
     return file if inside else None
 
 

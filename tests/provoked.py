@@ -48,6 +48,8 @@ def provoked(page: str, folder: Path, patch: pytest.MonkeyPatch) -> str:
 def _furnish(folder: Path, patch: pytest.MonkeyPatch) -> None:
     for name, example in (("causal", "01_causal_softmax"), ("window", "03_softcap_window")):
         (folder / f"{name}.attn").write_text((EXAMPLES / f"{example}.attn").read_text())
+    links = "".join(f"    T{place + 1}[m] = T{place} + X\n" for place in range(2000))
+    (folder / "chain.attn").write_text(f"attention chain(X[m]) -> T2000:\n    T0[m] = X\n{links}")
     (folder / "damaged.npz").write_text("no archive")
     for name, script in (("broken", BROKEN), ("refuses", REFUSES)):
         (folder / name).write_text(script)

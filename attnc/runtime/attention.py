@@ -18,7 +18,7 @@ from attnc.runtime.bind import Bound, bind
 from attnc.runtime.build import announce, built, target_of
 from attnc.runtime.carry import NEXT
 from attnc.runtime.convert import setting
-from attnc.runtime.execute import StageRun, execute
+from attnc.runtime.execute import StageRun, execute, owned
 from attnc.runtime.memory import enough_memory
 from attnc.runtime.program import Program, analyse
 from attnc.runtime.shapes import checked_shape
@@ -86,7 +86,7 @@ class Attention:
         program, bound = self._bind(args, named, grad=True)
         with enough_memory(f"for the definition of `{self.signature.name}`, which keeps whole tensors"):
             result = run(program.stated, bound.tensors, sizes=bound.sizes)
-        return packed(program.stated, result.outputs)
+        return packed(program.stated, owned(result.outputs, bound.tensors.values()))
 
     def explain(self, *args: object, shape: Mapping[str, int] | None = None, **named: object) -> Any:
         """What the passes found and what would run, at the tensors' shapes or at `shape`."""

@@ -11,6 +11,7 @@ import torch
 from attnc.diagnostics import error
 from attnc.ir.kernel import Kernel
 from attnc.ir.sizes import whole
+from attnc.runtime.threads import threads
 
 
 def launcher(file: Path, kernel: Kernel) -> Callable[[Mapping[str, torch.Tensor], Mapping[str, int]], None]:
@@ -25,7 +26,7 @@ def launcher(file: Path, kernel: Kernel) -> Callable[[Mapping[str, torch.Tensor]
         shapes = (ctypes.c_int64 * axes)(*(extent for tensor in ordered for extent in tensor.shape))
         strides = (ctypes.c_int64 * axes)(*(stride for tensor in ordered for stride in tensor.stride()))
         numbers = (ctypes.c_int64 * len(kernel.sizes))(*(whole(expr, sizes) for _, expr in kernel.sizes))
-        run(pointers, shapes, strides, numbers, ctypes.c_int64(torch.get_num_threads()))
+        run(pointers, shapes, strides, numbers, ctypes.c_int64(threads()))
 
     return launch
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -60,7 +60,20 @@ def execute(program: Program, bound: Bound, build: Builder) -> tuple[dict[str, t
     for position, stage in enumerate(program.plan.stages):
         runs.append(_host(call, stage) if isinstance(stage, Host) else _stream(call, stage))
         _release(call, program.plan.stages[position + 1 :])
-    return {name: call.values[name] for name in program.explicit.outputs}, runs
+    return owned({name: call.values[name] for name in program.explicit.outputs}, bound.tensors.values()), runs
+
+
+def owned(outputs: Mapping[str, torch.Tensor], given: Iterable[torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The outputs in memory of their own: writing to one changes no input, no other output and no other element."""
+    taken = {tensor.untyped_storage().data_ptr() for tensor in given}
+    found = {}
+    for name, value in outputs.items():
+        shared = any(extent > 1 and stride == 0 for extent, stride in zip(value.shape, value.stride(), strict=True))
+        if shared or value.untyped_storage().data_ptr() in taken:
+            value = value.clone(memory_format=torch.contiguous_format)
+        taken.add(value.untyped_storage().data_ptr())
+        found[name] = value
+    return found
 
 
 def _defaults(call: Execution) -> dict[str, torch.Tensor]:

@@ -57,9 +57,11 @@ def explain(program: Program, shape: Mapping[str, int]) -> Explanation:
 
 
 def _passes(found: Any) -> dict[str, Any]:
-    bounds = {"cascade": found.cascade, "rewrite": found.rewrite, "function": found.function}
-    row = {"as_written": found.as_written, "derived": found.derived, "bounds": bounds}
-    return {**row, "certificate": found.certificate} if found.certificate else row
+    grades = {"cascade": found.cascade, "rewrite": found.rewrite, "function": found.function}
+    row = {"as_written": found.as_written, "derived": found.derived, "optimal": found.optimal}
+    row["bounds"] = {name: bound.passes for name, bound in grades.items()}
+    row["reasons"] = {name: bound.reason for name, bound in grades.items()}
+    return {**row, "certificate": found.function.reason} if found.function.passes > 1 else row
 
 
 def _monoid(name: str, monoid: Monoid, cascade: Cascade) -> dict[str, Any]:

@@ -13,14 +13,12 @@ def text(facts: dict[str, Any]) -> str:
 
 def _passes(facts: dict[str, Any]) -> str:
     streamed = {stage.get("stream") for stage in facts["stages"]}
-    lines = ["passes                as written  derived  bounds (cascade, rewrite, function)"]
+    lines = ["passes                as written  derived"]
     for index, row in facts["passes"].items():
         if index in streamed or row["as_written"] > 1:
-            bounds = row["bounds"]
-            grades = f"{bounds['cascade']}, {bounds['rewrite']}, {bounds['function']}"
-            lines.append(f"  over {index:<15} {row['as_written']:>10}  {row['derived']:>7}  {grades}")
-            if row.get("certificate"):
-                lines.append(f"    function bound: {row['certificate']}")
+            verdict = "optimal" if row["optimal"] else ""
+            lines.append(f"  over {index:<15} {row['as_written']:>10}  {row['derived']:>7}  {verdict}".rstrip())
+            lines += [f"    {grade} bound {row['bounds'][grade]}: {why}" for grade, why in row["reasons"].items()]
     return "\n".join(lines)
 
 
@@ -64,11 +62,12 @@ def _masks(facts: dict[str, Any]) -> str:
 
 
 def _refusals(facts: dict[str, Any]) -> str:
-    lines = []
+    lines: dict[str, list[str]] = {"refusals": [], "notes": []}
     for row in facts["refusals"]:
         places = [f"line {span['line']}" for span in row["spans"] if span["line"]]
-        lines.append(f"  {row['code']} ({', '.join(dict.fromkeys(places))}): {row['reason']}; {row['help']}")
-    return "\n".join(["refusals", *lines]) if lines else ""
+        text = f"  {row['code']} ({', '.join(dict.fromkeys(places))}): {row['reason']}; {row['help']}"
+        lines["notes" if row["code"] == "GAUGE" else "refusals"].append(text)
+    return "\n\n".join("\n".join([head, *found]) for head, found in lines.items() if found)
 
 
 def _cost(facts: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from attnc.diagnostics import AttnError
+from attnc.diagnostics import AttnError, error
 from attnc.grammar.read import read
 from attnc.ir.cascade import Cascade
 from attnc.ir.serial import dump, load
@@ -68,15 +68,24 @@ def _digest(path: tuple[str, ...], spec: Spec) -> str | None:
 
 
 def _fresh(key: str, spec: Spec, options: Mapping[str, object], step: bool) -> Program:
-    from attnc import compiler
-
     library = Library(spec.folder)
-    stated = compiler.stated(spec, options, library)
-    if step:
-        stated = with_carries(stated)
-    explicit = compiler.explicit(stated)
-    plan = compiler.planned(explicit)
+    try:
+        stated, explicit, plan = _analysed(spec, options, library, step)
+    except RecursionError:
+        what = f"the statements of `{spec.name}` build on one another too deeply to be analysed"
+        helps = ("write long chains of statements as a recurrence over an index",)
+        raise error("A303", what, helps=helps) from None
     uses = [[list(path), known] for path, (_, known) in library.used.items()]
     cache.put(key, "program", json.dumps({"uses": uses, "nodes": dump((stated, explicit, plan))}).encode())
     cache.COUNTS["analyses"] += 1
     return Program(cache.key(key, uses), stated, explicit, plan)
+
+
+def _analysed(spec: Spec, options: Mapping[str, object], library: Library, step: bool) -> tuple[Cascade, Cascade, Plan]:
+    from attnc import compiler
+
+    stated = compiler.stated(spec, options, library)
+    if step:
+        stated = with_carries(stated)
+    explicit = compiler.explicit(stated)
+    return stated, explicit, compiler.planned(explicit)
