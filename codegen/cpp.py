@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from attnc.codegen.comments import WHY
-from attnc.codegen.cpp_values import Printer
+from attnc.codegen.cpp_nests import Nests
 from attnc.ir import kernel as k
 from attnc.ir.kernel import Kernel
 from attnc.source import NOWHERE
@@ -55,12 +55,12 @@ class Writer:
     """The lines of one kernel."""
 
     kernel: Kernel
-    printer: Printer = field(init=False)
+    printer: Nests = field(init=False)
     line: int = 0
 
     def __post_init__(self) -> None:
         """Prepares the printer of values."""
-        self.printer = Printer(self.kernel)
+        self.printer = Nests(self.kernel)
 
     def spec(self) -> list[str]:
         """The spec's lines with their numbers."""

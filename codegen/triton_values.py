@@ -59,9 +59,8 @@ FORMS = {
     "neg": "(-{0})",
 }
 # Functions of the generated module that an operator calls.
-NEEDED = {name: {name} for name in ("exp", "expm1", "floordiv", "log1p", "mod", "tanh", "uniform")} | {
-    "softplus": {"log1p"}
-}
+NEEDED = {name: {name} for name in ("exp", "expm1", "floordiv", "log1p", "mod", "tanh")}
+NEEDED |= {"softplus": {"log1p"}, "uniform": {"uniform", "word32"}}
 IDENTITY = {"sum": "0", "prod": "1", "max": 'float("-inf")', "min": 'float("inf")', "any": "0", "all": "1"}
 DTYPES = {
     "bool": "tl.int1",
