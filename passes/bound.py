@@ -5,17 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from attnc.diagnostics import error
-from attnc.ir.cascade import Cascade, Read, Reduce
-from attnc.ir.indices import free_indices
-from attnc.ir.stage import Host, Plan, Stream
-from attnc.ir.walk import walk
-from attnc.passes.count import count
-from attnc.source import NOWHERE
+from attnc.ir.cascade import Cascade
+from attnc.ir.stage import Plan, Refusal, Stream
+from attnc.passes.certificates import certificate
+from attnc.passes.count import Count, count
+from attnc.passes.families import Shapes
+from attnc.passes.fewest import fewest
+from attnc.passes.planned_passes import planned_passes
+from attnc.passes.wording import called
+from attnc.source import NOWHERE, Span
+
+NOTES = ("GAUGE",)  # told of a plan, but no pass of it
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A lower bound and why it holds."""
+
+    passes: int
+    reason: str
 
 
 @dataclass(frozen=True)
 class Passes:
-    """The passes over one index: as written, as planned, and bounds with their grade and reason.
+    """The passes over one index: as written, as planned, and three bounds.
 
     `cascade` holds for these statements, whatever the mapping; `rewrite` for every form within the algebra of
     the derivation; `function` for any algorithm with a state of bounded size, by a structural certificate.
@@ -23,76 +36,82 @@ class Passes:
 
     as_written: int
     derived: int
-    cascade: int
-    rewrite: int
-    function: int
-    certificate: str
+    cascade: Bound
+    rewrite: Bound
+    function: Bound
+
+    @property
+    def optimal(self) -> bool:
+        """Whether what is planned is the fewest that any algorithm needs."""
+        return self.derived == self.function.passes
 
 
 def passes(cascade: Cascade, plan: Plan) -> dict[str, Passes]:
     """The passes over every index of an explicit cascade under a plan."""
-    found = {}
-    for index, counted in count(cascade).items():
-        streams = sum(stage.stream == index for stage in plan.stages if isinstance(stage, Stream))
-        heavy = any(
-            isinstance(stage, Host) and stage.heavy and _touches(cascade, stage, index) for stage in plan.stages
-        )
-        derived = counted.as_written if heavy or not streams else streams
-        certificate = _certificate(cascade, index)
-        least = 2 if certificate else min(1, counted.as_written)
-        found[index] = Passes(counted.as_written, derived, counted.as_written, derived, least, certificate)
-    return found
+    shapes = Shapes(cascade)
+    return {index: _passes(shapes, plan, counted) for index, counted in count(cascade).items()}
+
+
+def _passes(shapes: Shapes, plan: Plan, counted: Count) -> Passes:
+    written = counted.as_written
+    waiting = ((number, called(shapes, name)) for number, name in sorted(counted.waits.items()))
+    waits = ", ".join(f"pass {number} waits for {name}" for number, name in waiting)
+    direction = "passes in both directions" if counted.both_directions else ""
+    cascade = Bound(written, waits or direction or _once(written))
+    function = _function(shapes, counted)
+    rewrite = max((_rewrite(shapes, counted), function), key=lambda bound: bound.passes)
+    return Passes(written, _derived(shapes, plan, counted.index, written), cascade, rewrite, function)
+
+
+def _derived(shapes: Shapes, plan: Plan, index: str, written: int) -> int:
+    """The passes of a plan over an index; over one that no stage walks, those of the statements."""
+    return planned_passes(shapes, plan, index) if written and _is_walked(shapes, plan, index) else written
+
+
+def _is_walked(shapes: Shapes, plan: Plan, index: str) -> bool:
+    """Whether a stage streams the index or takes it in tiles."""
+    streams = (stage for stage in plan.stages if isinstance(stage, Stream))
+    found = {item for stage in streams for item in (stage.stream, stage.parallel) if item is not None}
+    walked = {other for item in found for other in shapes.cascade.range(item).walks}
+    return any(shapes.family[item] == shapes.family[index] for item in found | walked)
+
+
+def _rewrite(shapes: Shapes, counted: Count) -> Bound:
+    """By the greedy rule; the cascade as written is one of its rewrites."""
+    if counted.as_written <= 1:
+        return Bound(counted.as_written, _once(counted.as_written))
+    found = fewest(shapes, counted.index)
+    if found is None:
+        return Bound(counted.as_written, "recurrences are not rewritten")
+    reason = ", ".join(found.reasons) or "every fold can be kept beside those that it needs"
+    return Bound(min(found.passes, counted.as_written), reason)
+
+
+def _function(shapes: Shapes, counted: Count) -> Bound:
+    why = certificate(shapes, counted.index) if counted.as_written > 1 else ""
+    return Bound(2, why) if why else Bound(min(1, counted.as_written), _once(counted.as_written))
+
+
+def _once(written: int) -> str:
+    return "every value is read" if written else "nothing is read along it"
 
 
 def check_limits(cascade: Cascade, plan: Plan) -> None:
     """Every `require passes[index] <= limit` holds of the derived count; error A301 with what is in the way."""
-    found = passes(cascade, plan) if cascade.limits else {}
+    counts = count(cascade) if cascade.limits else {}
     for limit in cascade.limits:
-        row = found.get(limit.index)
-        if row is None or row.derived <= limit.limit:
+        derived = _derived(Shapes(cascade), plan, limit.index, counts[limit.index].as_written)
+        if derived <= limit.limit:
             continue
-        clashes = [(item.span, f"{item.code}: {item.reason}") for item in plan.refusals if item.span != NOWHERE]
-        what = f"the derivation needs {row.derived} passes over `{limit.index}`, and {limit.limit} are allowed"
-        helps = (f"allow {row.derived}, or change what the marked statements need",)
+        clashes = [clash for item in plan.refusals if item.code not in NOTES for clash in _clashes(item)]
+        what = f"the derivation needs {derived} passes over `{limit.index}`, and {limit.limit} are allowed"
+        helps = (f"allow {derived}, or change what the marked statements need",)
         raise error("A301", what, limit.span, "required here", clashes=clashes, helps=helps)
 
 
-def _touches(cascade: Cascade, stage: Host, index: str) -> bool:
-    for name in stage.tensors:
-        tensor = cascade.tensor(name)
-        assert tensor is not None
-        for part in tensor.parts:
-            bound = {item for node in walk(part.value) if isinstance(node, Reduce) for item in node.over}
-            if index in part.indices or index in bound:
-                return True
-    return False
-
-
-def _certificate(cascade: Cascade, index: str) -> str:
-    """Why no algorithm with a bounded state reads the stream once: an output along it waits for all of it."""
-    for name in cascade.outputs:
-        tensor = cascade.tensor(name)
-        if tensor is None or not any(index in part.indices for part in tensor.parts):
-            continue
-        if _waits(cascade, name, index, frozenset()):
-            return f"output `{name}` has a value for each {index} and needs a completed reduction over {index}"
-    return ""
-
-
-def _waits(cascade: Cascade, name: str, index: str, seen: frozenset[str]) -> bool:
-    tensor = cascade.tensor(name)
-    if tensor is None or name in seen:
-        return False
-    for part in tensor.parts:
-        for node in walk(part):
-            if isinstance(node, Read):
-                below = cascade.tensor(node.tensor)
-                if below is not None and index not in free_indices(node) and _reduces(below.parts[0].value, index):
-                    return True
-                if below is not None and _waits(cascade, node.tensor, index, seen | {name}):
-                    return True
-    return False
-
-
-def _reduces(value: object, index: str) -> bool:
-    return isinstance(value, Reduce) and index in value.over
+def _clashes(item: Refusal) -> list[tuple[Span, str]]:
+    """Both places of a refusal, or the one that is both."""
+    places = [(item.span, f"{item.code}: {item.reason}")]
+    if item.clash.span != item.span:
+        places.append((item.clash.span, "this is complete before"))
+    return [place for place in places if place[0] != NOWHERE]

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil, floor
 
-from attnc.ir.cascade import Cascade, Const, Expr, Map, Part, Step, Tensor
+from attnc.ir.cascade import Cascade, Const, Coord, Expr, Map, Part, Size, Step, Tensor
+from attnc.ir.sizes import whole
+from attnc.ir.walk import walk
 from attnc.passes.fibres import Access, Fibre, Visit, fibre_of, visits_of
 
 HALF = Fraction(1, 2)
@@ -39,8 +41,9 @@ class Count:
     """The passes over one index as the cascade is written.
 
     `ranks` are the indices that the fibre is cut into, outermost first. `reads` says in which passes
-    each tensor's fibre is visited. `sync_depth` is the latest stamp: how many completed reductions a
-    value waits for. `both_directions`: some pass runs forward, some backward.
+    each tensor's fibre is visited. `waits` names for each pass after the first what it waits for.
+    `sync_depth` is the latest stamp: how many completed reductions a value waits for. `both_directions`:
+    some pass runs forward, some backward.
     """
 
     index: str
@@ -48,6 +51,7 @@ class Count:
     as_written: int
     sync_depth: Fraction
     reads: Mapping[str, tuple[int, ...]]
+    waits: Mapping[int, str]
     boundaries: tuple[Boundary, ...]
     both_directions: bool
 
@@ -84,11 +88,15 @@ class _Sweep:
     backward: dict[str, bool] = field(default_factory=dict)
     reads: dict[str, set[int]] = field(default_factory=dict)
     directed: dict[int, set[bool]] = field(default_factory=dict)
+    waits: dict[int, str] = field(default_factory=dict)
+    rounds: dict[int, int] = field(default_factory=dict)
 
     def run(self) -> None:
         """Every statement once, in order."""
         self.reads.clear()
         self.directed.clear()
+        self.waits.clear()
+        self.rounds.clear()
         for step in self.cascade.steps:
             for name in step.tensors:
                 tensor = self.cascade.tensor(name)
@@ -102,20 +110,23 @@ class _Sweep:
         backward = (iterative and not step.forward) or any(
             self.backward.get(access.tensor, False) for access in visit.accesses if access.in_order
         )
-        stamp = max(
-            (self._available(access, step, access.tensor == part.tensor, backward) for access in visit.accesses),
-            default=HALF,
-        )
+        found = [(self._available(item, step, item.tensor == part.tensor, backward), item) for item in visit.accesses]
+        stamp, last = max(found, key=lambda pair: pair[0], default=(HALF, None))
         if visit.whole:
-            stamp = self._walk(visit, stamp, backward, iterative)
+            if last is not None and stamp > 1:
+                self.waits.setdefault(ceil(stamp), last.tensor)
+            again = bool(step.axes) and not iterative and visit.reduces_outer
+            rounds = rounds_of(self.cascade, step, part) if again else 1
+            stamp = self._walk(visit, stamp, backward, iterative, rounds)
         elif visit.reduces_outer:
             stamp = floor(stamp) + HALF
         key = (part.tensor, number)
         self.stamps[key] = max(self.stamps.get(key, HALF), stamp)
         self.backward[part.tensor] = self.backward.get(part.tensor, False) or backward
 
-    def _walk(self, visit: Visit, stamp: Fraction, backward: bool, iterative: bool) -> Fraction:
+    def _walk(self, visit: Visit, stamp: Fraction, backward: bool, iterative: bool, rounds: int) -> Fraction:
         number = max(1, ceil(stamp))
+        self.rounds[number] = max(self.rounds.get(number, 1), rounds)
         for access in visit.accesses:
             if access.whole:
                 self.reads.setdefault(access.tensor, set()).add(number)
@@ -152,9 +163,10 @@ class _Sweep:
         return Count(
             index=self.fibre.index,
             ranks=self.fibre.ranks,
-            as_written=sum(max(1, len(self.directed.get(number, ()))) for number in numbers),
+            as_written=sum(max(1, len(self.directed.get(number, ()))) * self.rounds[number] for number in numbers),
             sync_depth=max(self.stamps.values(), default=HALF),
             reads=reads,
+            waits=dict(self.waits),
             boundaries=tuple(self._boundaries(reads)),
             both_directions=len(directions) > 1,
         )
@@ -171,6 +183,16 @@ class _Sweep:
     def _fibre_length(self) -> Expr:
         item = self.cascade.range(self.fibre.index)
         return item.hi if item.lo == Const(0) else Map("sub", (item.hi, item.lo))
+
+
+def rounds_of(cascade: Cascade, step: Step, part: Part) -> int:
+    """How many times a recurrence makes one of its statements, where that is a constant; else once at least."""
+    axis = part.left[step.axes[step.tensors.index(part.tensor)]]
+    total = 1
+    for item in (cascade.range(node.index) for node in walk(axis) if isinstance(node, Coord)):
+        if not any(isinstance(node, Size) for node in (*walk(item.lo), *walk(item.hi))):
+            total *= max(1, whole(item.hi, {}) - whole(item.lo, {}))
+    return total
 
 
 def _bytes(tensor: Tensor) -> Expr:

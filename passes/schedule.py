@@ -9,9 +9,11 @@ from attnc.ir.dependence import piece
 from attnc.ir.indices import free_indices
 from attnc.ir.stage import Host, Monoid, Plan, Stage, Stream
 from attnc.ir.walk import walk
+from attnc.passes.crossing import crossings
 from attnc.passes.draft import Draft, Group, outside
 from attnc.passes.families import read_names
-from attnc.passes.refusals import crossings, hosted_step
+from attnc.passes.notes import gauge_notes
+from attnc.passes.refusals import hosted_step
 
 
 def ordered(draft: Draft) -> Plan:
@@ -33,6 +35,7 @@ def ordered(draft: Draft) -> Plan:
             if reads & gives:
                 graph.add_edge(other, number)
     draft.refusals |= dict(crossings(draft))
+    draft.refusals |= dict(gauge_notes(draft))
     order = networkx.lexicographical_topological_sort(graph, key=lambda number: stages[number][3])
     return Plan(tuple(stages[number][0] for number in order), tuple(dict.fromkeys(draft.refusals.values())))
 

@@ -10,7 +10,7 @@ from typing import Any
 from attnc.ir.cascade import Expr, Var
 from attnc.ir.stage import Monoid
 from attnc.ir.types import types_of
-from attnc.passes.derive.algebra import Algebra, MixedError
+from attnc.passes.derive.algebra import OPAQUE, Algebra, MixedError
 from attnc.passes.derive.assemble import assembled, names_of_gauges
 from attnc.passes.derive.close import close
 from attnc.passes.derive.conditions import unified
@@ -41,11 +41,7 @@ def derive(problem: Problem) -> Monoid:
     Holds    because a body that is a sum of coefficient(row) * phi(stream) reduces to its phis, and a
              change of reference maps the phis to themselves linearly.
     """
-    kinds = types_of(problem.shapes.cascade)
-    problem = replace(problem, members=unified(problem.members, kinds.__getitem__))
-    algebra = algebra_of(problem)
-    for item in problem.members:
-        _check_conditions(item, algebra)
+    problem, algebra = _opened(problem)
     wish: Wish | None = Wish()
     while wish is not None:
         state = _state(problem, algebra, wish)
@@ -54,6 +50,24 @@ def derive(problem: Problem) -> Monoid:
             monoid = assembled(problem, state)
         wish = improved(state, monoid, names_of_gauges(state))
     return monoid
+
+
+def check(problem: Problem) -> None:
+    """That the reductions of a stage can be kept in one pass; `RefusedError` names one that cannot."""
+    problem, algebra = _opened(problem)
+    state = _state(problem, algebra, Wish())
+    with _refusing(problem.members[-1].tensor, algebra):
+        close(state)
+
+
+def _opened(problem: Problem) -> tuple[Problem, Algebra]:
+    """The problem in unified words, and its algebra; no condition of it waits for a reduction of its own."""
+    kinds = types_of(problem.shapes.cascade)
+    problem = replace(problem, members=unified(problem.members, kinds.__getitem__))
+    algebra = algebra_of(problem)
+    for item in problem.members:
+        _check_conditions(item, algebra)
+    return problem, algebra
 
 
 def _state(problem: Problem, algebra: Algebra, wish: Wish) -> State:
@@ -90,7 +104,7 @@ def _refusing(tensor: str, algebra: Algebra) -> Iterator[None]:
 
 
 def _shown(algebra: Algebra, factor: Any) -> Expr | None:
-    named: dict[Any, Expr] = {symbol: Var(name) for name, symbol in algebra.done.items()}
+    named = {symbol: Var(name) for name, symbol in algebra.done.items() if not name.startswith(OPAQUE)}
     try:
         return algebra.expr(factor, named)
     except UnknownFormError:

@@ -16,7 +16,8 @@ from attnc.passes.derive.state import State
 
 def assembled(problem: Problem, state: State) -> Monoid:
     """The monoid of a closed state, without what no output needs."""
-    gauges, names, segments = names_of_gauges(state), _accumulator_names(state), state.segments
+    gauges, segments = names_of_gauges(state), state.segments
+    names = _accumulator_names(state, gauges)
     finishes, needed = finished(problem, state, gauges, names)
     made = tuple(_accumulator(problem, state, place, names, gauges) for place in range(len(names)))
     accumulators = _live(made, needed)
@@ -48,10 +49,11 @@ def names_of_gauges(state: State) -> tuple[str, ...]:
     return tuple(item.reduction or f"{item.maker}_top{place or ''}" for place, item in pairs)
 
 
-def _accumulator_names(state: State) -> tuple[str, ...]:
+def _accumulator_names(state: State, gauges: tuple[str, ...]) -> tuple[str, ...]:
+    """What the accumulators are called: after the tensor that needs each first, and unlike any reference."""
     names: list[str] = []
     for item in state.running:
-        again = sum(name == item.maker or name.startswith(f"{item.maker}_part") for name in names)
+        again = sum(name == item.maker or name.startswith(f"{item.maker}_part") for name in (*names, *gauges))
         names.append(f"{item.maker}_part{again}" if again else item.maker)
     return tuple(names)
 

@@ -22,7 +22,7 @@ def close(state: State) -> None:
     while place < len(state.running):
         item = state.running[place]
         if item.gauge is not None and item.op == "sum":
-            age = born.get(place, 0)
+            age, state.maker = born.get(place, 0), item.maker
             if age > ROUNDS:
                 raise NotSeparableError(item.phis[0])
             for coefficient, phis in _shifted(state, item):

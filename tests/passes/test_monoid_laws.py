@@ -61,6 +61,8 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
 def laws(monoid: Monoid, seed: int) -> None:
     """Identity, associativity, commutativity, and outputs equal to the definition."""
     dice = random.Random(seed)
+    names = [item.name for item in monoid.stage.monoid.parts]
+    assert len(set(names)) == len(names)
     nothing = monoid.lift(tuple(None for _ in monoid.stage.monoid.segments))
     whole = monoid.lift(monoid.whole())
     same(monoid.merge(whole, nothing), whole)
