@@ -18,14 +18,20 @@ def stated(spec: Spec, options: Mapping[str, object], library: Library) -> Casca
     return resolve(parse_source(spec.source), spec.name, options, library.use)
 
 
-def explicit(cascade: Cascade) -> Cascade:
-    """The same with primitive maps and reductions, existence as boolean algebra, sums nested, one index a stream."""
+def expanded(cascade: Cascade) -> Cascade:
+    """The same with primitive maps and reductions only, existence as boolean algebra: passes are counted on this."""
     from attnc.passes.expand import expand
+
+    return expand(cascade)
+
+
+def explicit(cascade: Cascade) -> Cascade:
+    """The same rewritten: functions after extrema, sums nested, one index a stream."""
     from attnc.passes.factor import factor
     from attnc.passes.flatten import flatten
     from attnc.passes.monotone import monotone
 
-    return flatten(factor(monotone(expand(cascade))))
+    return flatten(factor(monotone(expanded(cascade))))
 
 
 def planned(cascade: Cascade) -> Plan:

@@ -46,10 +46,10 @@ class Passes:
         return self.derived == self.function.passes
 
 
-def passes(cascade: Cascade, plan: Plan) -> dict[str, Passes]:
-    """The passes over every index of an explicit cascade under a plan."""
+def passes(cascade: Cascade, plan: Plan, written: Cascade | None = None) -> dict[str, Passes]:
+    """The passes over every index of an explicit cascade under a plan; `written` is it before any rewrite."""
     shapes = Shapes(cascade)
-    return {index: _passes(shapes, plan, counted) for index, counted in count(cascade).items()}
+    return {index: _passes(shapes, plan, counted) for index, counted in count(written or cascade).items()}
 
 
 def _passes(shapes: Shapes, plan: Plan, counted: Count) -> Passes:

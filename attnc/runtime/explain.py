@@ -37,14 +37,14 @@ class Explanation:
 
 def explain(program: Program, shape: Mapping[str, int]) -> Explanation:
     """The facts of a program, at the extents that are given."""
+    from attnc.compiler import expanded
     from attnc.passes.bound import passes
 
     cascade = program.explicit
-    counted = passes(cascade, program.plan)
-    known = {item.index: item for item in cascade.ranges}
+    counted = passes(cascade, program.plan, expanded(program.stated))
     facts = {
         "attention": cascade.name,
-        "passes": {index: _passes(counted[index]) for index in known},
+        "passes": {index: _passes(found) for index, found in counted.items()},
         "monoids": [_monoid(stage.name, stage.monoid, cascade) for stage in program.streams],
         "refusals": [_refusal(item) for item in program.plan.refusals],
         "stages": [_stage(stage, program, shape) for stage in program.plan.stages],
