@@ -45,13 +45,12 @@ def test_comparisons_with_nan_are_ieee() -> None:
 def test_an_absent_boolean_is_false_in_logic_and_zero_in_arithmetic() -> None:
     text = """
     attention absent(p[n]: bool, x[n]) -> both, either, no, number, scaled, there:
-        index m < 3
-        both[m] = p[m - 1] and true
-        either[m] = p[m - 1] or m == 0
-        no[m] = not p[m - 1]
-        number[m] = 2 + p[m - 1]
-        scaled[m] = x[m] * p[m - 1]
-        there[m] = exists(2 + p[m - 1])
+        both[n] = p[n - 1] and true
+        either[n] = p[n - 1] or n == 0
+        no[n] = not p[n - 1]
+        number[n] = 2 + p[n - 1]
+        scaled[n] = x * p[n - 1]
+        there[n] = exists(2 + p[n - 1])
     """
     found = oracle(text, p=torch.tensor([True, False, True]), x=torch.tensor([5.0, 6.0, 7.0], dtype=F))
     assert found["both"].tolist() == [False, True, False]

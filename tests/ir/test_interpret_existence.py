@@ -94,11 +94,10 @@ def test_a_choice_has_one_condition_and_is_lazy() -> None:
 def test_default_has_the_conditions_of_its_second_operand() -> None:
     text = """
     attention fall(X[n], Y[n]) -> A, B, C, atC:
-        index m < 4
-        A[m] = default(X[m - 1], -1)
-        B[m] = default(X[m - 1], Y[m])
-        C[m] = default(X[m - 1], Y[m + 1])
-        atC[m] = exists(C)
+        A[n] = default(X[n - 1], -1)
+        B[n] = default(X[n - 1], Y[n])
+        C[n] = default(X[n - 1], Y[n + 1])
+        atC[n] = exists(C)
     """
     X, Y = normal(4), normal(4, seed=1)
     found = oracle(text, X=X, Y=Y)

@@ -55,8 +55,8 @@ CASES: dict[str, tuple[str, Callable[..., Inputs], Callable[[int, int, int, int]
         attention attend(Q[b,m,e], K[b,n,e], V[b,n,f]) -> O, count:
             index N - M <= m < N
             O[b,m,f] = softmax[n](sum[e](Q * K) / sqrt(E) where n <= m) * V
-            count[b,m] = sum[k](1 where k <= m)
-            index k < N
+            count[b,m] = sum[j](1 where j <= m)
+            index j < N
         """,
         attention,
         lambda b, m, n, e: {"Q": normal(b, m, e), "K": normal(b, n, e, seed=1), "V": normal(b, n, 2)},

@@ -87,15 +87,16 @@ def test_k_may_depend_on_a_length_and_on_the_row() -> None:
 
 def test_several_axes_are_row_major() -> None:
     text = """
-    attention plane(X[m,x,y]) -> at, keep, best, second:
+    attention plane(S[m,x,y]) -> at, keep, best, second:
+        require Y >= 1
         index t < 3
-        at[m,t] = argtopk[x,y -> t](X)
-        keep[m,x,y] = topk[x,y; 2](X)
-        best[m] = argmax[x,y](X)
-        second[m] = X[m, at[m,1] // Y, at[m,1] % Y]
+        at[m,t] = argtopk[x,y -> t](S)
+        keep[m,x,y] = topk[x,y; 2](S)
+        best[m] = argmax[x,y](S)
+        second[m] = S[m, at[m,1] // Y, at[m,1] % Y]
     """
-    X = torch.tensor([[[1.0, 5.0, 5.0], [5.0, 0.0, 9.0]], [[4.0, 3.0, 2.0], [1.0, 0.0, -1.0]]], dtype=F)
-    found = oracle(text, X=X)
+    S = torch.tensor([[[1.0, 5.0, 5.0], [5.0, 0.0, 9.0]], [[4.0, 3.0, 2.0], [1.0, 0.0, -1.0]]], dtype=F)
+    found = oracle(text, S=S)
     same(found["at"], [[5, 1, 2], [0, 1, 2]])
     assert found["keep"].tolist() == [
         [[False, True, False], [False, False, True]],

@@ -9,6 +9,7 @@ from tests.ir.oracle import one, oracle, same
 
 F = torch.float64
 a, b, c = 7.0, 3.0, 2.0
+i, j, k = 7, 3, 2
 
 NUMBERS = {
     # + - to the left, * / // % to the left and tighter
@@ -17,13 +18,13 @@ NUMBERS = {
     "a + b * c": a + (b * c),
     "a / b / c": (a / b) / c,
     "a / b * c": (a / b) * c,
-    "a * b // c": (a * b) // c,
-    "a // b * c": (a // b) * c,
-    "a % b * c": (a % b) * c,
-    "a - b % c": a - (b % c),
+    "i * j // k": (i * j) // k,
+    "i // j * k": (i // j) * k,
+    "i % j * k": (i % j) * k,
+    "i - j % k": i - (j % k),
     # the unary minus is tighter than a product, ** tighter than it and to the right
-    "-a % b": (-a) % b,
-    "-a // b": (-a) // b,
+    "-i % j": (-i) % j,
+    "-i // j": (-i) // j,
     "a * -b": a * (-b),
     "a - -b": a - (-b),
     "--a": a,
@@ -69,10 +70,10 @@ TRUTHS = {
 
 def value(expression: str) -> torch.Tensor:
     text = f"""
-    attention reading(a[], b[], c[], T[n]) -> O:
+    attention reading(a[], b[], c[], i[]: int, j[]: int, k[]: int, T[n]) -> O:
         O[] = {expression}
     """
-    return one(text, a=torch.tensor(a), b=torch.tensor(b), c=torch.tensor(c), T=torch.tensor([a, b, c], dtype=F))
+    return one(text, a=a, b=b, c=c, i=i, j=j, k=k, T=torch.tensor([a, b, c], dtype=F))
 
 
 @pytest.mark.parametrize("expression", NUMBERS)

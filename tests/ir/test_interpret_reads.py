@@ -14,6 +14,7 @@ F = torch.float64
 def test_the_queries_are_the_last_positions(M: int, N: int) -> None:
     text = """
     attention tail(Q[b,m,e], K[b,n,e]) -> where_it_is, S, own, first:
+        require M <= N
         index N - M <= m < N
         where_it_is[b,m] = m
         S[b,m,n] = Q * K where n <= m
