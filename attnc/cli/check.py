@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from attnc.cli import add_json, add_spec, option_values
+from attnc.cli.progress import progress
+
+if TYPE_CHECKING:
+    from attnc.runtime.attention import Attention
+    from attnc.runtime.checks import Backend, CheckResult
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,18 +28,32 @@ def command(options: argparse.Namespace) -> int:
 
     attention = load(options.spec)
     attention.program(option_values(options))
-    rows = _rows(attention.spec, attention.signature.name, options.oracle_only)
+    results = list(_results(attention, options.oracle_only))
     if options.json:
+        rows = [{"name": r.name, "backend": r.backend, "passed": r.passed, "message": r.message} for r in results]
         print(json.dumps({"spec": attention.signature.name, "checks": rows}))
     else:
-        print(f"{attention.signature.name}: well-formed")
-        for row in rows:
-            verdict = "holds" if row["passed"] else f"FAILS: {row['message']}"
-            print(f"  check {row['name']} {verdict} ({row['backend']})")
-    return 0 if all(row["passed"] for row in rows) else 1
+        print("\n".join([f"{attention.signature.name}: well-formed", *_lines(results)]))
+    return 0 if all(result.passed for result in results) else 1
 
 
-def _rows(spec: Any, name: str, oracle_only: bool) -> list[dict[str, Any]]:
-    from attnc.runtime.checks import check_rows
+def _results(attention: Attention, oracle_only: bool) -> Iterator[CheckResult]:
+    from attnc.runtime.checks import checks_of, run_check
 
-    return check_rows(spec, name, oracle_only)
+    backends: tuple[Backend, ...] = ("oracle",) if oracle_only else ("oracle", "kernels")
+    checks = checks_of(attention.spec, attention.signature.name)
+    asked = [(check, backend) for check in checks for backend in backends]
+    for check, backend in progress(asked, "checking", len(asked)):
+        yield run_check(attention, check, backend)
+
+
+def _lines(results: list[CheckResult]) -> Iterator[str]:
+    """One line for a check that holds everywhere, else one for each backend."""
+    for name in dict.fromkeys(result.name for result in results):
+        own = [result for result in results if result.name == name]
+        if all(result.passed for result in own):
+            yield f"  check {name} holds on the {' and the '.join(result.backend for result in own)}"
+            continue
+        for result in own:
+            verdict = "holds" if result.passed else "FAILS"
+            yield f"  check {name} {verdict} on the {result.backend}{': ' if result.message else ''}{result.message}"

@@ -47,7 +47,7 @@ def provoke(spec: Path) -> str:
     from attnc.grammar.read import read
     from attnc.library import Spec
     from attnc.runtime.attention import Attention
-    from attnc.runtime.checks import check_rows
+    from attnc.runtime.checks import run_checks
     from attnc.source import Source
 
     try:
@@ -57,7 +57,7 @@ def provoke(spec: Path) -> str:
         if call:
             attention(**_arguments(call[1]))
         elif "# checks" in source.text:
-            check_rows(attention.spec, attention.signature.name, oracle_only=True)
+            run_checks(attention.spec, attention.signature.name, "oracle")
         elif attention.signature.needed:
             attention.program()
     except AttnError as mistake:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import torch
 
 from attnc.diagnostics import AttnError, Diagnostic, error
-from attnc.ir.cascade import Cascade, Input, Range
+from attnc.ir.cascade import Cascade, Input, Range, Size
 from attnc.ir.sizes import evaluate, whole
+from attnc.ir.walk import walk
 from attnc.runtime.convert import common_device, converted
 
 
@@ -93,14 +94,17 @@ def _sizes(cascade: Cascade, tensors: Mapping[str, torch.Tensor]) -> dict[str, i
     for item in cascade.inputs:
         for index in item.indices:
             if index not in sizes:
-                raise error(
-                    "A612",
-                    f"nothing fixes the extent of `{index}`: it occurs only in `{item.name}`, which was not given",
-                    item.span,
-                    "declared here",
-                    helps=(f"pass `{item.name}=` with an axis for `{index}`",),
-                )
+                sizes[index] = _declared(cascade, index, item, sizes)
     return sizes
+
+
+def _declared(cascade: Cascade, index: str, item: Input, sizes: Mapping[str, int]) -> int:
+    """The extent of an index that no given tensor carries: what its range says."""
+    span = cascade.range(index)
+    if {node.index for node in walk(span) if isinstance(node, Size)} <= set(sizes):
+        return max(0, whole(span.hi, sizes) - whole(span.lo, sizes))
+    what = f"nothing fixes the extent of `{index}`: it occurs only in `{item.name}`, which was not given"
+    raise error("A612", what, item.span, "declared here", helps=(f"pass `{item.name}=` with an axis for `{index}`",))
 
 
 def _mismatch(index: str, item: Input, extent: int, other: Input, found: int) -> AttnError:

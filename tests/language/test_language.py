@@ -8,7 +8,7 @@ from attnc.ir import syntax
 from attnc.library import Library, Spec, parse_source
 from attnc.passes.expand import expand
 from attnc.passes.names import resolve
-from attnc.runtime.checks import on_oracle, run_checks
+from attnc.runtime.checks import run_checks
 from attnc.source import Source
 
 EVERY = sorted(Path(__file__).parent.glob("*.attn"))
@@ -41,7 +41,7 @@ def test_every_check_holds(path: Path) -> None:
     failed = [
         f"{item.name}.{result.name}: {result.message}"
         for source, _, item in attentions(path)
-        for result in run_checks(Spec(source, item.name, path.parent), item.name, on_oracle, "oracle")
+        for result in run_checks(Spec(source, item.name, path.parent), item.name, "oracle")
         if not result.passed
     ]
     assert failed == []

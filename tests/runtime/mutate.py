@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 ROOT = Path(__file__).parents[2]
 PIECE = re.compile(r"\w+|\s+|[<>=!*/]{2}|.", re.DOTALL)
+NAME, NUMBER, OPERATOR = re.compile(r"[A-Za-z_]\w*"), re.compile(r"-?[\d.]+\w*"), re.compile(r"[-+*/%<>=!]+")
 CHARACTERS = "()[]{}:;,.=<>+-*/%\"'# \n\t_aNx09\u00e9\0"
 WORDS = """
 ( ) [ ] , ; : = == < <= + - * / // % ** -> . and or not if else where index require check use carry mask score def
@@ -43,9 +44,21 @@ def mutants(draw: st.DrawFn) -> tuple[str, str | None]:
     """A changed text, and the attention of it that is asked for (None: the last)."""
     text = draw(st.sampled_from(originals()))
     names = re.findall(r"^attention (\w+)", text, re.MULTILINE)
-    for _ in range(draw(st.integers(1, 4))):
-        text = draw(st.sampled_from((_character, _token, _token, _line)))(draw, text)
+    for _ in range(draw(st.integers(1, 3))):
+        text = draw(st.sampled_from((_kin, _kin, _kin, _kin, _token, _line, _character)))(draw, text)
     return text, draw(st.sampled_from(names)) if len(names) > 1 else None
+
+
+def _kin(draw: st.DrawFn, text: str) -> str:
+    """A token replaced by another of its kind, from the same text or any: a name, a number or an operator."""
+    pieces = PIECE.findall(text)
+    kind = draw(st.sampled_from((NAME, NAME, NUMBER, OPERATOR)))
+    places = [place for place, piece in enumerate(pieces) if kind.fullmatch(piece)]
+    if not places:
+        return text
+    near, any_kin = sorted({pieces[place] for place in places}), [token for token in TOKENS if kind.fullmatch(token)]
+    pieces[draw(st.sampled_from(places))] = draw(st.sampled_from(draw(st.sampled_from((near, any_kin)))))
+    return "".join(pieces)
 
 
 def _character(draw: st.DrawFn, text: str) -> str:

@@ -117,3 +117,14 @@ def test_mistakes_have_codes(code: str, mistake: object, causal: object) -> None
     with pytest.raises(AttnError) as found:
         mistake(causal)
     assert found.value.code == code
+
+
+def test_an_optional_state_whose_extent_a_range_gives_may_be_left_out() -> None:
+    attention = attnc.compile(
+        "attention run(X[b,i,d], H0[b,z] = 0) -> Y:\n    index z < D + 1\n    H[b,0,z] = H0\n"
+        "    H[b,i+1,z] = H[b,i,z] + sum[d](X[b,i,d] where d < z)\n    Y[b,i,z] = H[b,i+1,z]\n"
+    )
+    x = torch.randn(2, 3, 4)
+    assert torch.equal(attention(x), attention(x, torch.zeros(2, 5)))
+    with pytest.raises(AttnError, match="A613"):
+        attention(x, torch.zeros(2, 4))
