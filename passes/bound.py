@@ -60,11 +60,12 @@ def _passes(shapes: Shapes, plan: Plan, counted: Count) -> Passes:
     cascade = Bound(written, waits or direction or _once(written))
     function = _function(shapes, counted)
     rewrite = max((_rewrite(shapes, counted), function), key=lambda bound: bound.passes)
-    return Passes(written, _derived(shapes, plan, counted.index, written), cascade, rewrite, function)
+    return Passes(written, _derived(shapes, plan, counted), cascade, rewrite, function)
 
 
-def _derived(shapes: Shapes, plan: Plan, index: str, written: int) -> int:
-    """The passes of a plan over an index; over one that no stage walks, those of the statements."""
+def _derived(shapes: Shapes, plan: Plan, counted: Count) -> int:
+    """The passes of a plan over an index, cut into tiles or not; over one that no stage walks, the statements'."""
+    index, written = counted.ranks[0], counted.as_written
     return planned_passes(shapes, plan, index) if written and _is_walked(shapes, plan, index) else written
 
 
@@ -100,7 +101,7 @@ def check_limits(cascade: Cascade, plan: Plan) -> None:
     """Every `require passes[index] <= limit` holds of the derived count; error A301 with what is in the way."""
     counts = count(cascade) if cascade.limits else {}
     for limit in cascade.limits:
-        derived = _derived(Shapes(cascade), plan, limit.index, counts[limit.index].as_written)
+        derived = _derived(Shapes(cascade), plan, counts[limit.index])
         if derived <= limit.limit:
             continue
         clashes = [clash for item in plan.refusals if item.code not in NOTES for clash in _clashes(item)]

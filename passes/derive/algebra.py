@@ -56,6 +56,7 @@ class Algebra:
     opened: Callable[[Expr], Expr]  # every definition in it opened, to see its bounds
     lowest: Callable[[str], float]  # a number that a completed reduction is never below
     symbols: dict[Expr, Any] = field(default_factory=dict)
+    wholes: dict[Expr, Any] = field(default_factory=dict)  # the same by what they are when opened
     atoms: dict[Any, Expr] = field(default_factory=dict)
     full: set[Any] = field(default_factory=set)
     done: dict[str, Any] = field(default_factory=dict)
@@ -126,23 +127,28 @@ class Algebra:
         return self.done[name]
 
     def atom(self, expr: Expr) -> Any:
-        """The symbol of an expression that the algebra does not open.
+        """The symbol of an expression that the algebra does not open; equal definitions have one.
 
         A function of completed reductions counts as completed; one that varies along the stream besides mixes
         the two for good.
         """
         if expr not in self.symbols:
-            waits = self.waits(expr)
-            if waits and self.is_full(expr):
-                raise MixedError(expr)
-            symbol = sympy.Symbol(f"a{len(self.symbols)}", real=True, **self._sign(expr))
-            self.symbols[expr] = symbol
-            self.atoms[symbol] = expr
-            if self.is_full(expr):
-                self.full.add(symbol)
-            if waits:
-                self.done[f"{OPAQUE}{len(self.symbols)}"] = symbol
+            whole = self.opened(expr)
+            self.symbols[expr] = self.wholes[whole] if whole in self.wholes else self._new(expr)
+            self.wholes[whole] = self.symbols[expr]
         return self.symbols[expr]
+
+    def _new(self, expr: Expr) -> Any:
+        waits, full = self.waits(expr), self.is_full(expr)
+        if waits and full:
+            raise MixedError(expr)
+        symbol = sympy.Symbol(f"a{len(self.atoms)}", real=True, **self._sign(expr))
+        self.atoms[symbol] = expr
+        if full:
+            self.full.add(symbol)
+        if waits:
+            self.done[f"{OPAQUE}{len(self.atoms)}"] = symbol
+        return symbol
 
     def _sign(self, expr: Expr) -> dict[str, bool]:
         """What is known of an atom's sign: a size counts as positive, for where it is 0 there are no points."""

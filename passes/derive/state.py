@@ -9,12 +9,12 @@ from typing import Any
 
 import sympy
 
-from attnc.ir.cascade import Const, Map, Size
+from attnc.ir.cascade import Const, Expr, Map, Reduce, Size
 from attnc.ir.indices import free_indices
 from attnc.ir.stage import Segment
 from attnc.passes.derive.algebra import Algebra, MixedError
 from attnc.passes.derive.bounds import Interval
-from attnc.passes.derive.exponents import normal
+from attnc.passes.derive.exponents import exponent_of, normal, without_exponent
 from attnc.passes.derive.forms import Phis, Rows, apart, base_of, ratio, rewritten
 from attnc.passes.derive.reductions import Streamed
 from attnc.passes.derive.references import (
@@ -111,7 +111,8 @@ class State:
         """A sum of phis by way of accumulators: each with the coefficient that its gauge brings."""
         if self._counts(phis, when, inner):
             return self._count(phis)
-        place = self._gauge(phis, when)
+        phis = tuple(self._outside(phi, tests, inner) for phi, tests in zip(phis, when, strict=True))
+        place = self._gauge(phis, tuple(_without(tests, inner) for tests in when), inner)
         if place is None:
             return self.symbol(
                 "sum", phis, when, None, inner, one_sided=self._exponents(phis, when)[0] < -SAFE_EXPONENT
@@ -151,11 +152,12 @@ class State:
 
     # ---- references ------------------------------------------------------------------------
 
-    def _gauge(self, phis: Phis, when: Whens) -> int | None:
+    def _gauge(self, phis: Phis, when: Whens, inner: tuple[str, ...]) -> int | None:
         """The reference that keeps these phis in range: one there is, a new one, or none where none is needed."""
         arguments = arguments_of(phis)
         if all(argument == 0 for argument in arguments):
-            return self._moment_gauge(phis, when) if self.wish.centred else None
+            moments = self.wish.centred and not any(self._varies(phi, inner) for phi in phis)
+            return self._moment_gauge(phis, when) if moments else None
         low, high = self._exponents(phis, when)
         if high <= SAFE_EXPONENT and (low >= -SAFE_EXPONENT or self.wish.one_sided):
             return None
@@ -164,6 +166,31 @@ class State:
         pairs = zip(arguments, reference.of.scores, strict=True)
         reference.uses |= {ratio(argument, own) for argument, own in pairs if argument != 0}
         return place
+
+    def _varies(self, value: Any, inner: tuple[str, ...]) -> bool:
+        """Whether a value varies along an index that is folded with the stream."""
+        atoms = (self.algebra.atoms.get(symbol) for symbol in value.free_symbols)
+        return any(atom is not None and free_indices(atom) & set(inner) for atom in atoms)
+
+    def _outside(self, phi: Any, tests: tuple[Expr, ...] | None, inner: tuple[str, ...]) -> Any:
+        """A phi whose exponent no index varies that is folded with the stream.
+
+        Before   exp(S), S over n and j
+        After    exp(S - max[j](S)) * exp(max[j](S)), the first factor as it is, at most 1
+        Holds    by the laws of exponents: the reference is then one for all of j.
+        """
+        argument = exponent_of(phi) if phi is not None and phi != 0 else sympy.Integer(0)
+        if not self._varies(argument, inner):
+            return phi
+        top = self._top("max", argument, tests, inner)
+        score = self.algebra.expr(argument, {})
+        below = self.algebra.atom(Map("exp", (Map("shift", (score, self.algebra.atoms[top])),)))
+        return without_exponent(phi) * below * sympy.exp(top)
+
+    def _top(self, op: str, score: Any, tests: tuple[Expr, ...] | None, inner: tuple[str, ...]) -> Any:
+        """The extremum of a score over the indices that are folded with the stream, as a value of the stream."""
+        inside = tuple(test for test in tests or () if free_indices(test) & set(inner))
+        return self.algebra.atom(Reduce(op, inner, self.algebra.expr(score, {}), inside))
 
     def _exponents(self, phis: Phis, when: Whens) -> Interval:
         """Between which numbers the exponents lie."""
@@ -217,9 +244,13 @@ class State:
         """max(a + g) = max(a) + g where g is completed; a maximum is kept as a gauge, for others may need it."""
         parts = [(None, sympy.Integer(0)) if body is None else apart(body, self.done) for body in bodies]
         offset = self._one_offset([offset for body, (_, offset) in zip(bodies, parts, strict=True) if body is not None])
-        if item.inner or offset.free_symbols & self.algebra.full:
+        if offset.free_symbols & self.algebra.full or self._varies(offset, item.inner):
             raise NotSeparableError(offset)
         scores = tuple(score for score, _ in parts)
+        if item.inner:
+            pairs = zip(scores, when, strict=True)
+            scores = tuple(None if s is None else self._top(item.op, s, tests, item.inner) for s, tests in pairs)
+            when = tuple(_without(tests, item.inner) for tests in when)
         if item.op == "min":
             return offset + self.symbol("min", _zeros(scores), when, None, ())
         own = self.wish.least_of(Score(scores, when))
@@ -239,6 +270,11 @@ class State:
             if body is not None and body.free_symbols & self.done:
                 raise NotSeparableError(body)
         return self.symbol(item.op, _zeros(bodies), when, None, item.inner)
+
+
+def _without(tests: tuple[Expr, ...] | None, inner: tuple[str, ...]) -> tuple[Expr, ...] | None:
+    """The conditions that do not mention these indices."""
+    return None if tests is None else tuple(test for test in tests if not free_indices(test) & set(inner))
 
 
 def _zeros(phis: Iterable[Any]) -> Phis:

@@ -70,6 +70,12 @@ def test_an_empty_row_of_a_written_softmax_is_zero() -> None:
     same(found["P"], wanted)  # a division may be moved out of a sum
 
 
+def test_a_division_of_nothing_by_nothing_inside_a_product_is_zero() -> None:
+    text = "attention share(W[m,n], V[n,f]) -> O:\n    D[m] = sum[n](W)\n    O[m,f] = sum[n](W / D * V)"
+    W, V = torch.tensor([[0.0, 0.0], [1.0, 3.0]], dtype=F), normal(2, 2)
+    same(one(text, W=W, V=V), torch.stack([torch.zeros(2, dtype=F), 0.25 * V[0] + 0.75 * V[1]]))
+
+
 def test_infinity_minus_infinity_stays_visible() -> None:
     text = "attention gap(a[i], b[i]) -> O:\n    O[i] = exp(a - b)"
     a, b = torch.tensor([-INF, INF, -INF, 1.0], dtype=F), torch.tensor([-INF, INF, 1.0, -INF], dtype=F)

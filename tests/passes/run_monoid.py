@@ -7,18 +7,18 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from attnc.ir.cascade import Cascade, Const, Coord, Expr, Map, Read, Reduce, Var
+from attnc.ir.cascade import Cascade, Const, Coord, Expr, Grad, Map, Read, Reduce, Var
+from attnc.ir.dependence import aligned_indices
+from attnc.ir.interpret import _run_step
 from attnc.ir.interpret.context import Context
 from attnc.ir.interpret.expressions import value_of
-from attnc.ir.interpret.parts import define
-from attnc.ir.interpret.recurrence import run_recurrence
 from attnc.ir.interpret.store import stored_input
 from attnc.ir.interpret.stored import Stored
 from attnc.ir.interpret.value import joined
 from attnc.ir.node import Node
 from attnc.ir.sizes import bind
 from attnc.ir.stage import Accumulator, Gauge, Lift, Stream
-from attnc.ir.walk import substitute
+from attnc.ir.walk import substitute, walk
 
 State = dict[str, torch.Tensor]
 Spans = tuple[tuple[int, int] | None, ...]  # for each segment the points lo <= index < hi, or none of them
@@ -29,17 +29,12 @@ IDENTITY = {"sum": 0.0, "prod": 1.0, "max": LOW, "min": torch.inf, "any": False,
 def context_of(cascade: Cascade, inputs: Mapping[str, torch.Tensor], dtype: torch.dtype = torch.float64) -> Context:
     """A context in which every tensor of the cascade has been computed in this type."""
     sizes = bind(cascade, {name: tensor.shape for name, tensor in inputs.items()})
-    context = Context(cascade, sizes, dtype, torch.device("cpu"), {})
+    derivatives = {node: aligned_indices(node, cascade) for node in walk(cascade) if isinstance(node, Grad)}
+    context = Context(cascade, sizes, dtype, torch.device("cpu"), {}, derivatives=derivatives)
     for item in cascade.inputs:
         context.tensors[item.name] = stored_input(item, inputs.get(item.name), context, value_of)
     for step in cascade.steps:
-        if step.axes:
-            run_recurrence(step, context, value_of)
-            continue
-        for name in step.tensors:
-            tensor = cascade.tensor(name)
-            assert tensor is not None
-            context.tensors[name] = define(tensor, context, value_of)
+        _run_step(step, context)
     return context
 
 

@@ -6,7 +6,9 @@ from fractions import Fraction
 
 import pytest
 
+import attnc
 from attnc.ir.cascade import Size
+from attnc.passes.bound import passes
 from attnc.passes.count import Count, count
 from attnc.passes.interleave import interleave
 from tests.passes.written import explicit
@@ -118,6 +120,14 @@ def test_passes_as_written(name: str) -> None:
     text, expected = CASCADES[name]
     counts = count(explicit(text))
     assert {index: counts[index].as_written for index in expected} == expected
+
+
+@pytest.mark.parametrize("name", [name for name, (text, _) in CASCADES.items() if "QK" in text and "RM[" not in text])
+def test_softmax_derives_to_one_pass_however_many_it_is_written_with(name: str) -> None:
+    program = attnc.compile(CASCADES[name][0], strict=True).program()
+    (stage,) = program.streams
+    assert passes(program.explicit, program.plan)["m"].derived == 1
+    assert (len(stage.monoid.gauges), len(stage.monoid.accumulators)) == (1, 2)
 
 
 def counted(text: str, index: str) -> Count:

@@ -10,15 +10,53 @@ import pytest
 import torch
 
 import attnc
+from attnc.grammar.parse import parse
+from attnc.grammar.read import read
+from attnc.ir import syntax
 from attnc.ir.stage import Stream
+from attnc.library import standard_folder
 from attnc.runtime.attention import Attention
 from attnc.runtime.draw import draw
 from tests.passes.run_monoid import Monoid, Spans, State, context_of
 from tests.programs.generate import program
 
 EXAMPLES = sorted(Path("examples").glob("*.attn"))[:11]
+LIBRARY = [
+    f"{file.stem}#{item.name}"
+    for file in sorted(standard_folder().glob("*.attn"))
+    for item in parse(read(file)).definitions
+    if isinstance(item, syntax.Attention)
+]
+REWRITTEN = sorted((Path(__file__).parent / "rewritten").glob("*.attn"))
 SHAPE = {"b": 1, "h": 2, "m": 5, "n": 13, "e": 3, "f": 2, "g": 2, "x": 3, "c": 3, "j": 4, "k": 4}
-SEEDS = [seed for seed in range(60) if seed % 5 != 4]
+QUICK, ALL = 60, 300
+
+# scores of minus infinity, here and there and in whole rows, by a bias on keys
+BIASED = "attention p(Q[b,h,m,e], K[b,h,n,e], V[b,h,n,f], B[h,n]) -> O:\n    S[b,h,m,n] = sum[e](Q * K) + B\n    "
+MINUS_INFINITY = {
+    "softmax": "O[b,h,m,f] = softmax[n](S) * V",
+    "no maximum": "W[b,h,m,n] = exp(S)\n    O[b,h,m,f] = sum[n](W * V) / sum[n](W)",
+    "one more": "W[b,h,m,n] = exp(S)\n    O[b,h,m,f] = sum[n](W * V) / (1 + sum[n](W))",
+    "norm": "W[b,h,m,n] = exp(S)\n    O[b,h,m,f] = sum[n](W * V) / sqrt(sum[n](W * W))",
+    "logarithm": "O[b,h,m] = logsumexp[n](S)",
+    "two": "O[b,h,m,f] = sum[n]((softmax[n](S) - 0.3 * softmax[n](0.5 * S)) * V)",
+    "sigmoid": "O[b,h,m,f] = sum[n](sigmoid(S) * V)",
+    "extrema": "O[b,h,m] = max[n](S)",
+}
+
+# folds over the keys and another index at once
+SEVERAL = {
+    "groups": "attention p(Q[m,e], K[n,j,e], V[n,j,f]) -> O:\n    require J <= 8\n    S[m,n,j] = Q * K where n <= m\n"
+    "    O[m,f] = sum[n,j](softmax[n,j](S) * V)",
+    "no maximum": "attention p(Q[m,e], K[n,e], V[n,f], w[u]) -> O:\n    require U == 3\n    S[m,n] = Q * K\n"
+    "    W[m,n,u] = exp(S * w)\n    O[m,f] = sum[n,u](W * V) / sum[n,u](W)",
+    "tiles": "attention p(Q[m,e], K[n,e], V[n,f]) -> O:\n    require N % 4 == 0\n    index i < N // 4, c < 4\n"
+    "    S[m,i,c] = Q[m,e] * K[i * 4 + c,e]\n    O[m,f] = sum[i,c](softmax[i,c](S) * V[i * 4 + c,f])",
+    "entropy": "attention p(Q[m,e], K[n,e], w[u]) -> O:\n    require U == 3\n    S[m,n] = Q * K\n"
+    "    O[m] = -sum[n,u](xlogx(softmax[n,u](S * w)))",
+    "variance": "attention p(Q[m,e], K[n,e], w[u]) -> O:\n    require U == 3\n    S[m,n] = Q * K\n"
+    "    O[m] = var[n,u](S * w)",
+}
 
 
 def monoids(attention: Attention, shape: dict[str, int], seed: int) -> list[Monoid]:
@@ -91,10 +129,58 @@ def test_the_states_of_the_examples_are_monoids(spec: Path) -> None:
         laws(monoid, 7)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_the_states_of_programs_are_monoids(seed: int) -> None:
+@pytest.mark.parametrize("name", LIBRARY)
+def test_the_states_of_the_library_are_monoids(name: str) -> None:
+    for monoid in monoids(attnc.load(f"std:{name}"), SHAPE, 5):
+        laws(monoid, 7)
+
+
+@pytest.mark.parametrize("file", REWRITTEN, ids=lambda path: path.stem)
+def test_the_states_of_rewritten_specs_are_monoids(file: Path) -> None:
+    for monoid in monoids(attnc.load(file), {**SHAPE, "n": 12}, 5):
+        laws(monoid, 7)
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_the_states_of_folds_over_several_indices_are_monoids(name: str) -> None:
+    found = monoids(attnc.compile(f"{SEVERAL[name]}\n"), {"m": 5, "n": 8, "j": 3, "u": 3, "e": 3, "f": 2}, 5)
+    assert found
+    for monoid in found:
+        laws(monoid, 7)
+
+
+def biased(name: str, seed: int) -> Monoid:
+    """A state on keys of which one head sees none and the other some."""
+    program = attnc.compile(f"{BIASED}{MINUS_INFINITY[name]}\n").program()
+    used = {index for item in program.stated.inputs for index in item.indices}
+    inputs = draw(program.stated, {index: SHAPE[index] for index in used}, {}, torch.float64, seed)
+    inputs["B"][0] = -torch.inf
+    inputs["B"][1, ::3] = -torch.inf
+    (stage,) = program.streams
+    return Monoid(stage, context_of(program.explicit, inputs))
+
+
+@pytest.mark.parametrize("name", MINUS_INFINITY)
+def test_scores_of_minus_infinity_are_merged_as_what_is_not_there(name: str) -> None:
+    for seed in (1, 2):
+        laws(biased(name, seed), seed)
+
+
+def small(seed: int) -> list[Monoid]:
     drawn = program(seed)
-    small = {"e": 3, "f": 2, "m": 9, "n": 11}
-    shape = {index: min(extent, small.get(index, extent)) for index, extent in drawn.shape.items()}
-    for monoid in monoids(attnc.compile(drawn.text), shape, seed):
+    most = {"e": 3, "f": 2, "m": 9, "n": 11}
+    shape = {index: min(extent, most.get(index, extent)) for index, extent in drawn.shape.items()}
+    return monoids(attnc.compile(drawn.text), shape, seed)
+
+
+@pytest.mark.parametrize("seed", range(QUICK))
+def test_the_states_of_programs_are_monoids(seed: int) -> None:
+    for monoid in small(seed):
+        laws(monoid, seed)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("seed", range(QUICK, ALL))
+def test_the_states_of_all_programs_are_monoids(seed: int) -> None:
+    for monoid in small(seed):
         laws(monoid, seed)

@@ -37,14 +37,22 @@ def split(when: Sequence[Array], over: Sequence[str]) -> tuple[Array | None, tup
 def _sum(expr: Reduce, context: Context, value_of: Eval) -> Value:
     """A sum: of a product by one contraction where that is the same."""
     tests = tuple(total(value_of(test, context)) for test in expr.when)
-    factors = [value_of(item, context) for item in _factors(expr.body)]
+    items = _factors(expr.body)
+    factors = [value_of(item, context) for item in items]
     mask, outer = split((*union(*factors), *tests), expr.over)
-    if all(context.extent(index) for index in expr.over):
+    if all(context.extent(index) for index in expr.over) and not _by_zero(items, factors):
         array = contracted([item.array for item in factors], expr.over, mask)
         if array is not None:
             return Value(array, outer)
     del factors, mask
     return _folded("sum", expr.over, value_of(expr.body, context), tests, context)
+
+
+def _by_zero(items: Sequence[Expr], factors: Sequence[Value]) -> bool:
+    """Whether a divisor is 0 somewhere: 0 / 0 is 0, which a product with its inverse is not."""
+    pairs = zip(items, factors, strict=True)
+    inverses = (value.array.data for item, value in pairs if isinstance(item, Map) and item.op == "div")
+    return any(bool(torch.isinf(data).any()) for data in inverses)
 
 
 def _factors(body: Expr) -> list[Expr]:
