@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from importlib import import_module
+from typing import Any
 
 from attnc.diagnostics import AttnError, error
 from attnc.runtime.shapes import bad_extent
@@ -79,7 +80,7 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON value")
 
 
-def option_values(options: argparse.Namespace) -> dict[str, bool | int | float]:
+def option_values(options: argparse.Namespace) -> dict[str, Any]:
     """The `--option NAME=VALUE` settings."""
     return dict(_setting(item) for item in options.option)
 

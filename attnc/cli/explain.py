@@ -15,6 +15,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("spec", nargs="?", help="FILE.attn, FILE.attn#NAME, std:NAME, or an error code such as A101")
     parser.add_argument("-O", "--option", action="append", default=[], metavar="NAME=VALUE", help="set an option")
     parser.add_argument("--shape", help="extents: b=1,h=8,m=4096,n=4096,e=64,f=64")
+    parser.add_argument("--dtype", default="fp32", help="of the real inputs: fp32, bf16, fp16, fp64")
+    parser.add_argument("--target", default="cpu", help="the machine: cpu, sm_80, sm_90, sm_100 or gfx942")
     parser.add_argument("--model", choices=["fusemax"], help="print a performance model's table")
     add_json(parser)
 
@@ -28,11 +30,15 @@ def command(options: argparse.Namespace) -> int:
     if re.fullmatch(r"A\d{3}", options.spec):
         from attnc.cli.codes import explain_code
 
-        print(explain_code(options.spec))
+        page = explain_code(options.spec)
+        print(json.dumps({"code": options.spec, "page": page}) if options.json else page)
         return 0
     from attnc import load
 
-    found = load(options.spec).explain(shape=shape_values(options.shape), **option_values(options))
+    shape = shape_values(options.shape)
+    found = load(options.spec).explain(
+        shape=shape, dtype=options.dtype, target=options.target, **option_values(options)
+    )
     print(found.json() if options.json else found)
     return 0
 

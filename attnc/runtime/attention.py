@@ -6,13 +6,14 @@ import os
 from collections import namedtuple
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from attnc.diagnostics import AttnError, error
 from attnc.ir.cascade import Cascade
 from attnc.ir.stage import Refusal
+from attnc.ir.target import find_target
 from attnc.library import Spec
 from attnc.runtime.bind import Bound, bind
 from attnc.runtime.build import announce, built, target_of
@@ -23,6 +24,10 @@ from attnc.runtime.memory import enough_memory
 from attnc.runtime.program import Program, analyse
 from attnc.runtime.shapes import checked_shape
 from attnc.runtime.signature import Signature, signature
+
+if TYPE_CHECKING:
+    from attnc.runtime.explain import Explanation
+    from attnc.runtime.kernels import GeneratedKernel
 
 
 @dataclass(frozen=True)
@@ -88,20 +93,32 @@ class Attention:
             result = run(program.stated, bound.tensors, sizes=bound.sizes)
         return packed(program.stated, owned(result.outputs, bound.tensors.values()))
 
-    def explain(self, *args: object, shape: Mapping[str, int] | None = None, **named: object) -> Any:
-        """What the passes found and what would run, at the tensors' shapes or at `shape`."""
-        from attnc.runtime.explain import explain
+    def explain(
+        self,
+        *args: object,
+        shape: Mapping[str, int] | None = None,
+        dtype: str = "float32",
+        target: str | None = None,
+        **named: object,
+    ) -> Explanation:
+        """What the passes found, what would run, at the tensors' shapes or at `shape`, and what the last call ran."""
+        from attnc.runtime.explain import Setting, explain
+        from attnc.runtime.kernels import input_types, real_type
 
         options = {name: value for name, value in named.items() if name in self.signature.options}
+        ran = self.last_run.stages if self.last_run else ()
         if args or set(named) - set(options):
             program, bound = self._bind(args, named, grad=True)
-            return explain(program, bound.sizes)
+            place = find_target(target) if target else target_of(bound.device)
+            return explain(program, Setting(bound.sizes, bound.types, place, ran))
         program = self.program(options)
-        return explain(program, checked_shape(program.stated, shape or {}))
+        types = input_types(program, real_type(dtype))
+        extents = checked_shape(program.stated, shape or {})
+        return explain(program, Setting(extents, types, find_target(target or "cpu"), ran))
 
     def kernels(
         self, target: str = "cpu", dtype: str = "float32", shape: Mapping[str, int] | None = None, **options: object
-    ) -> dict[str, Any]:
+    ) -> dict[str, GeneratedKernel]:
         """The generated kernels by role, for a target that need not be present."""
         from attnc.runtime.kernels import kernels
 

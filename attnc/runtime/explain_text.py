@@ -6,9 +6,10 @@ from typing import Any
 
 
 def text(facts: dict[str, Any]) -> str:
-    """Passes, state, plan, masks, bytes and work, a section each."""
-    sections = [_passes(facts), _plan(facts), _monoids(facts), _masks(facts), _refusals(facts), _cost(facts)]
-    return "\n\n".join([f"attention {facts['attention']}", *(section for section in sections if section)])
+    """Passes, plan, state, masks, refusals, cost and what ran, a section each."""
+    parts = (_passes, _plan, _monoids, _masks, _refusals, _cost, _ran)
+    sections = [section for section in (part(facts) for part in parts) if section]
+    return "\n\n".join([f"attention {facts['attention']}", *sections])
 
 
 def _passes(facts: dict[str, Any]) -> str:
@@ -54,7 +55,7 @@ def _masks(facts: dict[str, Any]) -> str:
         lines.append(f"  {row['stage']} over {row['index']}: {bounds}")
         if row["tested"]:
             lines.append(f"    tested per tile: {'; '.join(row['tested'])}")
-        if "tiles" in row:
+        if row["tiles"] is not None:
             share = ", ".join(f"{name} {100 * value:.1f} %" for name, value in row["tiles"].items())
             exact = "" if row["exact"] else " at most"
             lines.append(f"    tiles {share};{exact} {row['points']} points per head")
@@ -74,5 +75,29 @@ def _cost(facts: dict[str, Any]) -> str:
     moved, flops = facts["bytes"], facts["flops"]
     if moved["compulsory"] is None:
         return "cost: give a --shape"
-    work = f", {flops / 1e9:.3f} GFLOP" if flops is not None else ""
-    return f"cost: {moved['compulsory'] / 1e6:.3f} MB compulsory, {moved['moved'] / 1e6:.3f} MB moved{work}"
+    shape = ", ".join(f"{index}={extent}" for index, extent in facts["shape"].items())
+    lines = [f"cost at {shape} on {facts['target']}"]
+    if flops is not None:
+        lines.append(f"  {_large(flops, 'operation')} in matrix products")
+    lines.append(f"  {_large(moved['compulsory'], 'B')} in inputs and outputs, each moved once")
+    if moved["moved"] is not None:
+        lines.append(f"  {_large(moved['moved'], 'B')} moved by the stages")
+    lines.append(f"  {_large(moved['peak'], 'B')} alive at most")
+    return "\n".join(lines)
+
+
+def _large(number: int, unit: str) -> str:
+    """A number in thousands, millions or billions, to four digits."""
+    for size, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.4g} {prefix}{unit}" if unit == "B" else f"{number / size:.4g} {prefix} {unit}s"
+    return f"{number} {unit}" if unit == "B" else f"{number} {unit}s"
+
+
+def _ran(facts: dict[str, Any]) -> str:
+    lines = []
+    for row in facts["ran"]:
+        kernel = f", kernel {row['kernel'][:12]}" if row["kernel"] else ""
+        code = f", refusal {row['refusal']}" if row["refusal"] else ""
+        lines.append(f"  {row['name']}: {row['plan']} on {row['backend']}{kernel}{code}")
+    return "\n".join(["the last call ran", *lines]) if lines else ""

@@ -1,6 +1,7 @@
 """Specs with mistakes in them go the whole way, from text to kernels: an AttnError or success, nothing else."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -33,7 +34,7 @@ def examples(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]
 
 def explained(attention: Attention) -> None:
     """What was found as text, and the text of the kernels."""
-    options = dict.fromkeys(attention.signature.needed, 2)
+    options: dict[str, Any] = dict.fromkeys(attention.signature.needed, 2)
     program = attention.program(options)
     shape = {index: EXTENT for item in program.stated.inputs for index in item.indices}
     found = attention.explain(shape=shape, **options)
