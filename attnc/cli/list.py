@@ -1,13 +1,21 @@
-"""`attnc list`: the attentions of the standard library."""
+"""`attnc list`: the attentions of the standard library, what they are, and what serves them."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from attnc.cli import add_json
-from attnc.library import Spec, find, standard_attentions, standard_folder
-from attnc.runtime.signature import signature
+from attnc.cli.progress import progress
+from attnc.library import find, standard_attentions, standard_folder
+
+if TYPE_CHECKING:
+    from attnc.runtime.catalogue import Entry
+
+HEAD = ("attention", "family", "patterns", "passes", "plans on a cpu", "plans on a gpu", "paper")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,20 +24,30 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> int:
-    """Print one line per attention."""
-    rows = [_row(find(f"std:{name}")) for name in sorted(standard_attentions())]
+    """Print a table, a line for each attention, or a JSON array of records."""
+    from attnc.runtime.catalogue import entry
+
+    names = sorted(standard_attentions())
+    entries = [(_module(name), entry(find(f"std:{name}"))) for name in progress(names, "reading", len(names))]
     if options.json:
-        print(json.dumps(rows))
-        return 0
-    width = max((len(row["name"]) for row in rows), default=0)
-    for row in rows:
-        print(f"{row['name']:<{width}}  {row['module']}: {row['summary']}")
+        print(json.dumps([{"module": module, **asdict(item)} for module, item in entries]))
+    else:
+        print("\n".join(_table([HEAD, *(_cells(item) for _, item in entries)])))
     return 0
 
 
-def _row(spec: Spec) -> dict[str, str]:
-    found = signature(spec)
-    file = next(file for name, file in standard_attentions().items() if name == found.name)
-    module = ".".join(("std", *file.relative_to(standard_folder()).with_suffix("").parts))
-    summary = (found.doc or "").strip().split("\n")[0]
-    return {"name": found.name, "module": module, "summary": summary}
+def _module(name: str) -> str:
+    file = standard_attentions()[name].relative_to(standard_folder()).with_suffix("")
+    return ".".join(("std", *file.parts))
+
+
+def _cells(item: Entry) -> tuple[str, ...]:
+    passes = ", ".join(f"{count} over {index}" for index, count in item.passes.items())
+    plans = (", ".join(item.plans[machine]) for machine in ("cpu", "gpu"))
+    return (item.name, item.family, ", ".join(item.patterns), passes, *plans, item.paper)
+
+
+def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for cells in rows:
+        yield "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip()
