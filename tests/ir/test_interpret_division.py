@@ -76,6 +76,14 @@ def test_a_division_of_nothing_by_nothing_inside_a_product_is_zero() -> None:
     same(one(text, W=W, V=V), torch.stack([torch.zeros(2, dtype=F), 0.25 * V[0] + 0.75 * V[1]]))
 
 
+def test_a_quotient_inside_a_summed_product() -> None:
+    text = "attention inside(a[n], b[n], c[n]) -> O, P:\n    O[] = sum[n](a * b / c)\n    P[] = sum[n](a / c * b)"
+    a, b = torch.tensor([0.0, 2.0, 3.0], dtype=F), torch.tensor([5.0, 7.0, 0.0], dtype=F)
+    found = oracle(text, a=a, b=b, c=torch.tensor([0.0, 4.0, 0.0], dtype=F))
+    same(found["O"], 3.5)  # 0 / 0, 14 / 4, 0 / 0
+    same(found["P"], NAN)  # 3 / 0 is inf, times 0
+
+
 def test_infinity_minus_infinity_stays_visible() -> None:
     text = "attention gap(a[i], b[i]) -> O:\n    O[i] = exp(a - b)"
     a, b = torch.tensor([-INF, INF, -INF, 1.0], dtype=F), torch.tensor([-INF, INF, 1.0, -INF], dtype=F)
