@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from attnc.ir.cascade import Cascade
 from attnc.ir.kernel import DType, Kernel
@@ -25,13 +25,21 @@ def expanded(cascade: Cascade) -> Cascade:
     return expand(cascade)
 
 
-def explicit(cascade: Cascade) -> Cascade:
-    """The same rewritten: functions after extrema, sums nested, one index a stream."""
+def rewrites() -> dict[str, Callable[[Cascade], Cascade]]:
+    """The rewrites of an expanded cascade by name, in order: extrema first, sums nested, one index a stream."""
     from attnc.passes.factor import factor
     from attnc.passes.flatten import flatten
     from attnc.passes.monotone import monotone
 
-    return flatten(factor(monotone(expanded(cascade))))
+    return {"monotone": monotone, "factor": factor, "flatten": flatten}
+
+
+def explicit(cascade: Cascade) -> Cascade:
+    """The same expanded and rewritten: what the plan is made for."""
+    found = expanded(cascade)
+    for rewrite in rewrites().values():
+        found = rewrite(found)
+    return found
 
 
 def planned(cascade: Cascade) -> Plan:

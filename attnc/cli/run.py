@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import Any
 
 from attnc.cli import add_json, add_spec, option_values, shape_values
+from attnc.cli.progress import progress
 from attnc.diagnostics import error
 
 DTYPES = {"fp32": "float32", "float32": "float32", "bf16": "bfloat16", "bfloat16": "bfloat16"}
@@ -107,7 +108,11 @@ def _verify(
 ) -> list[dict[str, Any]]:
     from attnc.runtime.verify import verify
 
-    return verify(attention.program(settings), inputs, outputs)
+    def watch(items: Any, total: int) -> Any:
+        return progress(items, "verifying", total)
+
+    verdicts = verify(attention.program(settings), inputs, outputs, watch)
+    return [{"output": v.output, "passed": v.passed, "error": v.error, "allowed": v.allowed} for v in verdicts]
 
 
 def _text(report: dict[str, Any]) -> str:

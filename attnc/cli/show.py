@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Iterator
 
-from attnc.cli import add_spec, option_values
+from attnc.cli import add_json, add_spec, option_values
 from attnc.diagnostics import error
 
-PASSES = ("parse", "names", "expand", "plan")
+PASSES = ("parse", "names", "expand", "monotone", "factor", "flatten", "plan")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_spec(parser)
+    add_json(parser)
     parser.add_argument("--after", default="plan", metavar="PASS", help=f"one of {', '.join(PASSES)}")
     parser.add_argument("--each", action="store_true", help="after every pass")
 
@@ -21,25 +24,41 @@ def command(options: argparse.Namespace) -> int:
     """Print the program."""
     if options.after not in PASSES:
         raise error("A626", f"there is no pass `{options.after}`", helps=(f"`--after` takes {', '.join(PASSES)}",))
-    for name in PASSES if options.each else (options.after,):
-        if options.each:
-            print(f"-- after {name}")
-        print(_after(name, options).rstrip())
-        if options.each:
-            print()
+    texts: dict[str, str] = {}
+    for name, text in _after_each(options):
+        texts[name] = text.rstrip()
+        if name == options.after and not options.each:
+            break
+    if options.json:
+        print(json.dumps(texts if options.each else {options.after: texts[options.after]}))
+    else:
+        print("\n\n".join(_sections(texts)) if options.each else texts[options.after])
     return 0
 
 
-def _after(name: str, options: argparse.Namespace) -> str:
-    from attnc import load
+def _sections(texts: dict[str, str]) -> Iterator[str]:
+    """The texts under the names of their passes; one that changed nothing says so."""
+    before = ""
+    for name, text in texts.items():
+        yield f"-- after {name}{': no change' if text == before else chr(10) + text}"
+        before = text
+
+
+def _after_each(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    """The program after each pass as text, in their order."""
+    from attnc import compiler
     from attnc.ir.print_cascade import show_cascade
     from attnc.ir.print_plan import show_plan
     from attnc.ir.print_syntax import show
-    from attnc.library import find, parse_source
+    from attnc.library import Library, find, parse_source
 
-    if name == "parse":
-        return show(parse_source(find(options.spec).source))
-    program = load(options.spec).program(option_values(options))
-    if name == "plan":
-        return show_plan(program.plan)
-    return show_cascade(program.stated if name == "names" else program.explicit)
+    spec = find(options.spec)
+    yield "parse", show(parse_source(spec.source))
+    stated = compiler.stated(spec, option_values(options), Library(spec.folder))
+    yield "names", show_cascade(stated)
+    cascade = compiler.expanded(stated)
+    yield "expand", show_cascade(cascade)
+    for name, rewrite in compiler.rewrites().items():
+        cascade = rewrite(cascade)
+        yield name, show_cascade(cascade)
+    yield "plan", show_plan(compiler.planned(cascade))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from zipfile import is_zipfile
+from zipfile import ZipFile, is_zipfile
 
 import torch
+from safetensors import SafetensorError
 
 from attnc.diagnostics import AttnError, error
 
@@ -29,10 +31,13 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     if path.suffix not in (".npz", ".safetensors"):
         raise _unknown_kind(path)
     kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    unfinished = path.with_name(f".new-{os.getpid()}-{path.name}")
     try:
-        (_write_npz if path.suffix == ".npz" else _write_safetensors)(path, kept)
-    except OSError as reason:
-        raise error("A623", f"`{path}` cannot be written: {reason.strerror}") from None
+        (_write_npz if path.suffix == ".npz" else _write_safetensors)(unfinished, kept)
+        os.replace(unfinished, path)
+    except (OSError, SafetensorError) as reason:
+        unfinished.unlink(missing_ok=True)
+        raise error("A623", f"`{path}` cannot be written: {getattr(reason, 'strerror', None) or reason}") from None
 
 
 def _unknown_kind(path: Path) -> AttnError:
@@ -45,7 +50,9 @@ def _read_npz(path: Path) -> dict[str, torch.Tensor]:
     if path.is_file() and not is_zipfile(path):
         raise ValueError("it is no zip archive, which an .npz is")
     with numpy.load(path, allow_pickle=False) as file:
-        return {name: torch.from_numpy(file[name]) for name in file.files}
+        arrays = {name: file[name] for name in file.files}
+    native = {name: numpy.ascontiguousarray(array, array.dtype.newbyteorder("=")) for name, array in arrays.items()}
+    return {name: torch.from_numpy(array).reshape(arrays[name].shape) for name, array in native.items()}
 
 
 def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
@@ -55,10 +62,13 @@ def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _write_npz(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    import numpy
+    from numpy.lib.format import write_array
 
-    arrays = {name: (t.float() if t.dtype == torch.bfloat16 else t).numpy() for name, t in tensors.items()}
-    numpy.savez(path, **arrays)  # type: ignore[arg-type]  # the stub takes a tensor named allow_pickle for its flag
+    with ZipFile(path, "w") as archive:  # as numpy.savez does, for which some names are flags of its own
+        for name, tensor in tensors.items():
+            array = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                write_array(file, array, allow_pickle=False)
 
 
 def _write_safetensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
