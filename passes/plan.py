@@ -10,9 +10,9 @@ from attnc.diagnostics import error
 from attnc.ir.cascade import Cascade, Grad, Order, Read, Reduce, Size
 from attnc.ir.stage import Monoid, Plan, Refusal
 from attnc.ir.walk import walk
-from attnc.passes.derive import RefusedError, derive
+from attnc.passes.derive import derive
 from attnc.passes.derive.limit import TooLongError, limited, seconds_allowed
-from attnc.passes.derive.problem import Problem
+from attnc.passes.derive.problem import Problem, RefusedError
 from attnc.passes.derive.reductions import Streamed, streamed
 from attnc.passes.draft import Draft, Group, blocks, outside, same_stage_operands
 from attnc.passes.families import Shapes, dependencies, is_pointwise, read_names

@@ -9,7 +9,7 @@ from attnc.ir.node import Node
 from attnc.ir.stage import Refusal
 from attnc.ir.walk import walk
 from attnc.passes.crossing import along, crossed, crossing_of
-from attnc.passes.derive import RefusedError
+from attnc.passes.derive.problem import RefusedError
 from attnc.passes.draft import Draft, blocks, same_stage_operands
 from attnc.passes.families import dependencies, read_names
 from attnc.passes.recurrent import recurrent

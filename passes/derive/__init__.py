@@ -15,22 +15,13 @@ from attnc.passes.derive.assemble import assembled, names_of_gauges
 from attnc.passes.derive.close import close
 from attnc.passes.derive.conditions import unified
 from attnc.passes.derive.improve import improved
-from attnc.passes.derive.problem import Problem, algebra_of
+from attnc.passes.derive.problem import Problem, RefusedError, algebra_of
 from attnc.passes.derive.reductions import Streamed
 from attnc.passes.derive.references import Wish
+from attnc.passes.derive.remembered import remembered
 from attnc.passes.derive.separate import NotSeparableError
 from attnc.passes.derive.state import State
 from attnc.passes.derive.written import UnknownFormError
-
-
-class RefusedError(Exception):
-    """A reduction of the stage cannot be kept in the same pass as those it depends on."""
-
-    def __init__(self, tensor: str, factor: Expr | None) -> None:
-        """Names the reduction and the factor that mixes."""
-        super().__init__(tensor)
-        self.tensor = tensor
-        self.factor = factor
 
 
 def derive(problem: Problem) -> Monoid:
@@ -41,6 +32,17 @@ def derive(problem: Problem) -> Monoid:
     Holds    because a body that is a sum of coefficient(row) * phi(stream) reduces to its phis, and a
              change of reference maps the phis to themselves linearly.
     """
+    found = remembered("derived", problem, _derived)
+    assert found is not None, "a derivation has a result"
+    return found
+
+
+def check(problem: Problem) -> None:
+    """That the reductions of a stage can be kept in one pass; `RefusedError` names one that cannot."""
+    remembered("checked", problem, _checked)
+
+
+def _derived(problem: Problem) -> Monoid:
     problem, algebra = _opened(problem)
     wish: Wish | None = Wish()
     while wish is not None:
@@ -52,8 +54,7 @@ def derive(problem: Problem) -> Monoid:
     return monoid
 
 
-def check(problem: Problem) -> None:
-    """That the reductions of a stage can be kept in one pass; `RefusedError` names one that cannot."""
+def _checked(problem: Problem) -> None:
     problem, algebra = _opened(problem)
     state = _state(problem, algebra, Wish())
     with _refusing(problem.members[-1].tensor, algebra):

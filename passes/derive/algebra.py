@@ -88,7 +88,7 @@ class Algebra:
 
     def bounds(self, value: Any, tests: tuple[Expr, ...]) -> Interval:
         """An interval that holds a value of the stream where these conditions do."""
-        return interval(self.opened(self.expr(value, {})), facts(tests))
+        return interval(self.opened(self.expr(sympy.signsimp(value), {})), facts(tests))
 
     def _raised(self, base: Expr, power: Expr) -> Any:
         """A power whose laws hold: a whole one, or of what is never negative; None for any other."""

@@ -14,6 +14,16 @@ from attnc.passes.derive.reductions import Streamed
 from attnc.passes.families import Shapes
 
 
+class RefusedError(Exception):
+    """A reduction of the stage cannot be kept in the same pass as those it depends on."""
+
+    def __init__(self, tensor: str, factor: Expr | None) -> None:
+        """Names the reduction and the factor that mixes."""
+        super().__init__(tensor)
+        self.tensor = tensor
+        self.factor = factor
+
+
 @dataclass(frozen=True)
 class Problem:
     """One stage to derive: its reductions in order, what it emits, and what earlier stages have stored."""
