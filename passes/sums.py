@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from attnc.ir.cascade import Const, Expr, Map
 
+MOST = 256  # terms of a product; one with more stays as it is written
+
 
 def linear_terms(expr: Expr) -> dict[Expr, int]:
     """An integer expression as a sum of opaque terms with whole coefficients; `Const(1)` stands for the rest."""
@@ -23,9 +25,9 @@ def linear_terms(expr: Expr) -> dict[Expr, int]:
                 add(b, -factor)
             case Map("neg", (a,)):
                 add(a, -factor)
-            case Map("mul", (a, b)):
-                for one, first in linear_terms(a).items():
-                    for two, second in linear_terms(b).items():
+            case Map("mul", (a, b)) if len(above := linear_terms(a)) * len(beside := linear_terms(b)) <= MOST:
+                for one, first in above.items():
+                    for two, second in beside.items():
                         term = _product(one, two)
                         terms[term] = terms.get(term, 0) + factor * first * second
             case _:

@@ -9,6 +9,7 @@ from typing import Any
 
 from attnc.diagnostics import AttnError, error
 from attnc.ir.cascade import Cascade, Choose, Const, Expr, Map, Size
+from attnc.ir.operators import COMPARISONS
 
 Number = bool | int | float
 
@@ -46,10 +47,20 @@ def _value(expr: Expr, sizes: Mapping[str, int]) -> Any:
             return sizes[index]
         case Choose(test, then, other):
             return _value(then if _value(test, sizes) else other, sizes)
+        case Map(op, args) if op in COMPARISONS:
+            return _compared(op, args, sizes)
         case Map(op, args):
             return SCALAR[op](*(_value(arg, sizes) for arg in args))
         case _:
             raise AssertionError(f"not an expression of sizes: {expr}")
+
+
+def _compared(op: str, args: tuple[Expr, ...], sizes: Mapping[str, int]) -> bool:
+    """A comparison; false where an operand does not exist, for it divides by 0."""
+    try:
+        return bool(SCALAR[op](*(_value(arg, sizes) for arg in args)))
+    except ZeroDivisionError:
+        return False
 
 
 def bind(cascade: Cascade, shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:

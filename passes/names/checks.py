@@ -1,117 +1,133 @@
-"""What must hold of a resolved program: disjoint parts, boolean conditions, subscripts within their axes."""
+"""What must hold of a resolved program and only shows there: types, divisors, subscripts, left sides."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import combinations
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from attnc.diagnostics import Diagnostic, error
-from attnc.ir.cascade import Choose, Const, Coord, Expr, Map, Part, Range, Read, Size, Where
-from attnc.ir.types import type_of
+from attnc.ir.cascade import Expr, Map, Part, Read
+from attnc.ir.indices import free_indices
 from attnc.ir.walk import walk
-from attnc.passes.names.reads import ends
+from attnc.passes.names.divisors import zero_divisors
+from attnc.passes.names.inside import Inside
+from attnc.passes.names.kinds import mistyped, unfit
+from attnc.passes.names.left import meeting, repeated
 from attnc.passes.names.scope import Scope
-from attnc.passes.sums import linear_terms
+from attnc.source import Span
+
+Parts = Mapping[str, tuple[Part, ...]]
 
 
-def mistakes_in(scope: Scope, parts: dict[str, tuple[Part, ...]], required: list[Expr]) -> list[Diagnostic]:
-    """Every independent mistake that only the whole program shows."""
-    every = [part for found in parts.values() for part in found]
-    found = [item for pair in parts.values() for item in _overlaps(scope, pair)]
-    found += [item for part in every for item in _conditions(scope, part)]
-    return found + [item for part in every for item in _outside(scope, part, required)]
+class Checks:
+    """The checks of one attention, all of whose statements are resolved; mistakes are kept in its scope.
+
+    What depends on a statement that is a mistake already is left alone.
+    """
+
+    def __init__(self, scope: Scope, parts: Parts) -> None:
+        """Looks at the parts of every tensor by name."""
+        self.scope = scope
+        self.facts = scope.facts()
+        self.inside = Inside(scope, self.facts)
+        self.wrong: set[Span] = set()
+        self.told: set[Span | None] = set()
+        broken = _broken(scope, parts)
+        self.parts = {name: found for name, found in parts.items() if name not in broken}
+
+    def each(self) -> None:
+        """Types, divisors and left sides, statement by statement."""
+        scope = self.scope
+        for claim in scope.claims:
+            if not _reads(claim.value) & scope.broken:
+                wrong = list(unfit(scope, claim))
+                scope.mistakes.add(wrong)
+                self.told |= {item.span for item in wrong}
+        self._sizes()
+        for name, found in self.parts.items():
+            if name not in scope.inlined:
+                for part in found:
+                    self._part(part)
+                scope.mistakes.add(meeting(self.facts, found))
+
+    def placed(self) -> dict[str, tuple[Part, ...]]:
+        """The parts with every read tested where it must be."""
+        for item in self.scope.slices:
+            if item.tensor in self.scope.inputs or item.tensor in self.parts:
+                self.inside.settled(item)
+        return {name: tuple(self._placed(part) for part in found) for name, found in self.parts.items()}
+
+    def _sizes(self) -> None:
+        """Constants that are named like extents, and divisors in sizes and ranges."""
+        scope = self.scope
+        scope.mistakes.add(_named_like_extents(scope, self.inside))
+        for name, statement in scope.sizes.items():
+            if name in scope.constants:
+                scope.mistakes.add(zero_divisors(scope, self.facts, scope.constants[name], statement.span))
+        for index in scope.indices():
+            if index not in scope.broken:
+                item = scope.ranges[index]
+                for end in (item.lo, item.hi):
+                    scope.mistakes.add(zero_divisors(scope, self.facts, end, item.span))
+
+    def _part(self, part: Part) -> None:
+        scope, before = self.scope, len(self.scope.mistakes.found)
+        scope.mistakes.add(item for item in mistyped(scope, part.value, part.span) if item.span not in self.told)
+        for root in (part.value, *part.left):
+            scope.mistakes.add(zero_divisors(scope, self.facts, root, part.span))
+        scope.mistakes.add(repeated(scope, self.facts, part))
+        if len(scope.mistakes.found) > before:
+            self.wrong.add(part.span)
+
+    def _placed(self, part: Part) -> Part:
+        if part.span in self.wrong:
+            return part
+        return replace(part, value=self.inside.settled(part.value, own=part.tensor not in self.scope.inlined))
+
+    def settled(self, value: Expr) -> Expr:
+        """A default or a carried value, checked and its reads tested."""
+        scope, before = self.scope, len(self.scope.mistakes.found)
+        if _reads(value) & scope.broken:
+            return value
+        scope.mistakes.add(mistyped(scope, value, value.span))
+        scope.mistakes.add(zero_divisors(scope, self.facts, value, value.span))
+        return value if len(scope.mistakes.found) > before else self.inside.settled(value)
 
 
-# ---- parts ---------------------------------------------------------------------------------
+def _reads(value: Expr) -> set[str]:
+    return {node.tensor for node in walk(value) if isinstance(node, Read)}
 
 
-def _overlaps(scope: Scope, parts: tuple[Part, ...]) -> Iterable[Diagnostic]:
-    for one, two in combinations(parts, 2):
-        if not all(_meet(scope, a, b) for a, b in zip(one.left, two.left, strict=True)):
-            continue
-        same = one.left == two.left
-        subs = ",".join(sub.span.text for sub in two.left if sub.span.text)
-        what = f"two statements define `{one.tensor}`" + (f" at [{subs}]" if subs else "")
-        helps = ("give one of them another name",) if same else ("make the subscripts disjoint",)
-        yield from error(
-            "A205", what, two.span, "defined again here", clashes=((one.span, "defined here"),), helps=helps
-        ).diagnostics
+def _broken(scope: Scope, parts: Parts) -> set[str]:
+    """The tensors that are, or read, or run over, what is a mistake already."""
+    broken = scope.broken
+    while broken:
+        new = {name for name, found in parts.items() if any(_depends(part, broken) for part in found)} - broken
+        if not new:
+            break
+        broken |= new
+    return broken
 
 
-def _meet(scope: Scope, a: Expr, b: Expr) -> bool:
-    """Whether two subscripts surely meet somewhere: overlapping intervals, and no residue that parts them."""
-    if a == b:
-        return True
-    if _residues(a, b):
-        return False
-    (lo, hi), (low, high) = ends(scope, a), ends(scope, b)
-    return _below(low, hi) and _below(lo, high)
+def _depends(part: Part, broken: set[str]) -> bool:
+    indices = {*part.indices, *free_indices(part.value)}
+    bound = {index for node in walk(part.value) for index in getattr(node, "over", ())}
+    return bool(broken & (_reads(part.value) | indices | bound))
 
 
-def _below(a: Expr, b: Expr) -> bool:
-    """Whether a < b wherever the sizes are positive."""
-    terms = linear_terms(Map("sub", (a, b)))
-    number = terms.pop(Const(1), 0)
-    shrinks = all(isinstance(term, Size) and factor < 0 for term, factor in terms.items())
-    return shrinks and number <= 0 and (number < 0 or bool(terms))
-
-
-def _residues(a: Expr, b: Expr) -> bool:
-    one, two = linear_terms(a), linear_terms(b)
-    gap = one.pop(Const(1), 0) - two.pop(Const(1), 0)
-    steps = [abs(factor) for terms in (one, two) for factor in terms.values()]
-    return bool(steps) and any(gap % step for step in (min(steps),) if all(s % step == 0 for s in steps))
-
-
-# ---- conditions ----------------------------------------------------------------------------
-
-
-def _conditions(scope: Scope, part: Part) -> Iterable[Diagnostic]:
-    for node in walk(part.value):
-        if isinstance(node, Where | Choose):
-            kind = type_of(node.test, scope.types.__getitem__)
-            if kind != "bool":
-                word = "where" if isinstance(node, Where) else "if"
+def _named_like_extents(scope: Scope, inside: Inside) -> Iterator[Diagnostic]:
+    """Options and sizes that are used by a name that is also an extent's, unless they are the same number."""
+    for name, span in scope.bare.items():
+        for index in (index for index in scope.indices() if index.upper() == name and index != name):
+            if index not in scope.broken and not inside.facts.implies(
+                Map("eq", (scope.constants[name], scope.extent(index)))
+            ):
+                kind = "size" if name in scope.sizes else "option"
                 yield from error(
-                    "A206",
-                    f"`{word}` wants a boolean, but this is {kind}",
-                    node.test.span,
-                    f"{kind}",
-                    helps=(f"compare it: `{node.test.span.text} != 0`",),
+                    "A102",
+                    f"`{name}` is {'an' if kind == 'option' else 'a'} {kind} and the extent of index `{index}`",
+                    span,
+                    "either could be meant",
+                    clashes=((scope.ranges[index].span, f"{index} comes from here"),),
+                    helps=(f"write `extent({index})` for the extent, and rename the {kind}",),
                 ).diagnostics
-
-
-# ---- extents -------------------------------------------------------------------------------
-
-
-def _outside(scope: Scope, part: Part, required: list[Expr]) -> Iterable[Diagnostic]:
-    """Bare indices that run along an axis of an extent of its own, with nothing to say that it is the same."""
-    told: set[tuple[str, str]] = set()
-    for node in walk(part.value):
-        if not isinstance(node, Read) or node.tensor not in scope.inputs:
-            continue
-        for sub, own in zip(node.subs, scope.inputs[node.tensor].indices, strict=True):
-            if not isinstance(sub, Coord) or sub.index == own or (sub.index, own) in told:
-                continue
-            run, axis = scope.ranges[sub.index], scope.ranges[own]
-            if _free(run) and _free(axis) and not _related(run, axis, required):
-                told.add((sub.index, own))
-                here, there = sub.index.upper(), own.upper()
-                yield from error(
-                    "A207",
-                    f"index {sub.index} (extent {here}) is read on an axis of extent {there}, and {here} <= {there} "
-                    "does not follow",
-                    node.span,
-                    f"axis {own} of `{node.tensor}`",
-                    clashes=((axis.span, f"{own} comes from here"),),
-                    helps=(f"`require {here} == {there}`, or rename the axis",),
-                ).diagnostics
-
-
-def _free(item: Range) -> bool:
-    return item.lo == Const(0) and item.hi == Size(item.index)
-
-
-def _related(a: Range, b: Range, required: list[Expr]) -> bool:
-    """Whether a requirement mentions both extents."""
-    return any({a.hi, b.hi} <= set(walk(test)) for test in required)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attnc.diagnostics import error
+from attnc.diagnostics import AttnError, error
 from attnc.ir import syntax
-from attnc.ir.cascade import Coord, Expr, Map, Reduce, Where
+from attnc.ir.cascade import Coord, Expr, Map, Read, Reduce, Where
 from attnc.ir.indices import free_indices
+from attnc.ir.node import Node
+from attnc.ir.walk import walk
 from attnc.passes.names.expressions import Resolver, missing
 from attnc.passes.names.gradients import closed
-from attnc.passes.names.scope import Local
 
 
 def right_side(resolver: Resolver, node: syntax.Expr, left: Sequence[str]) -> Expr:
     """A statement's right side: resolved, with the sums that the Einsum rule implies."""
     if isinstance(node, syntax.Where):
         value = right_side(resolver, node.x, left)
-        resolver.masked(node.x, node, Local())  # a softmax under a final `where` is refused
+        resolver.masked(node.x, node, None)  # a softmax under a final `where` is refused
         test = closed(resolver.of(node.test), left)
         foreign = missing(test, left, resolver.scope)
         if foreign:
@@ -29,7 +30,7 @@ def right_side(resolver: Resolver, node: syntax.Expr, left: Sequence[str]) -> Ex
         return value
     if not _is_product(value):
         raise _not_a_product(node, value, lacking)
-    _check_factors(node, value, lacking)
+    _check_factors(node, value, lacking, left)
     return Reduce("sum", lacking, value, span=node.span)
 
 
@@ -58,35 +59,56 @@ def _factors(value: Expr) -> tuple[list[Expr], list[Expr]]:
             return [value], []
 
 
-def _check_factors(node: syntax.Expr, value: Expr, lacking: Sequence[str]) -> None:
+def _check_factors(node: syntax.Expr, value: Expr, lacking: Sequence[str], left: Sequence[str]) -> None:
     factors, divisors = _factors(value)
     for index in lacking:
         for divisor in divisors:
             if index in free_indices(divisor):
-                raise error(
-                    "A106",
-                    f"the divisor carries the summed index {index}",
-                    divisor.span,
-                    f"varies with {index}",
-                    helps=(f"write the sum: `sum[{index}](..)`",),
-                )
+                raise _divided(divisor, index)
         with_it = [factor for factor in factors if index in free_indices(factor)]
         if len(with_it) < 2:
-            raise error(
-                "A107",
-                f"index {index} occurs in one factor only: this would sum that factor over {index}",
-                with_it[0].span if with_it else node.span,
-                f"the only factor with {index}",
-                helps=(f"write `sum[{index}](..)` if that is meant, or put `{index}` on the left side",),
-            )
+            raise _one_factor(node, with_it, index, left)
 
 
-def _not_a_product(node: syntax.Expr, value: Expr, lacking: Sequence[str]) -> Exception:
+def _divided(divisor: Expr, index: str) -> AttnError:
+    extent = not any(isinstance(below, Read) for below in walk(divisor))
+    helps = (f"`{index}` is a position; its extent is `{index.upper()}`",) if extent else ()
+    return error(
+        "A106",
+        f"the divisor carries the summed index {index}",
+        divisor.span,
+        f"varies with {index}",
+        helps=(*helps, f"or write the sum: `sum[{index}](..)`") if helps else (f"write the sum: `sum[{index}](..)`",),
+    )
+
+
+def _one_factor(node: syntax.Expr, factors: Sequence[Expr], index: str, left: Sequence[str]) -> AttnError:
+    """An index in one factor only: meant to be summed, forgotten on the left, or another index was meant."""
+    helps = [f"write `sum[{index}](..)` if that is meant, or put `{index}` on the left side"]
+    match factors:
+        case [Read(tensor, subs)]:
+            there = [sub.index for sub in subs if isinstance(sub, Coord)]
+            other = next((name for name in left if name not in there), None)
+            if other is not None and len(there) == len(subs):
+                shared = ",".join(f"{other} // r" if name == index else name for name in there)
+                rest = f"`r = {other.upper()} // {index.upper()}` and `require {other.upper()} % {index.upper()} == 0`"
+                helps.append(f"write `{tensor}[{shared}]`, with {rest}, if several {other} share one {index}")
+    return error(
+        "A107",
+        f"index {index} occurs in one factor only: this would sum that factor over {index}",
+        factors[0].span if factors else node.span,
+        f"the only factor with {index}",
+        helps=helps,
+    )
+
+
+def _not_a_product(node: syntax.Expr, value: Expr, lacking: Sequence[str]) -> AttnError:
     kind = {"sub": "a difference", "add": "a sum"}.get(value.op, "this") if isinstance(value, Map) else "this"
     over = ",".join(lacking)
     product = _first_product(node)
     proposal = f"sum[{over}]({product})" if product else f"sum[{over}](..)"
-    helps = (f"write `{node.span.text.replace(product, proposal, 1)}`",) if product else (f"write `{proposal}`",)
+    helps = [f"write `{node.span.text.replace(product, proposal, 1)}`" if product else f"write `{proposal}`"]
+    helps += [] if product else [f"or put `{over}` on the left side"]
     return error(
         "A108",
         f"index {lacking[0]} is not on the left, and {kind} is not a product",
@@ -108,49 +130,24 @@ def _first_product(node: syntax.Expr) -> str:
             return ""
 
 
-def _foreign(node: syntax.Where, index: str) -> Exception:
-    inner = node.x.span.text
+def _foreign(node: syntax.Where, index: str) -> AttnError:
+    inner, test = node.x.span.text, node.test.span.text
+    fold = next((below.span.text for below in walk(node.x) if _folds(below, index)), "")
+    inside = f"{fold[:-1]} where {test})" if fold.endswith(")") else f"sum[{index}](.. where {test})"
     return error(
         "A202",
         f"`where` mentions {index}, which is not an index of the left side",
         node.test.span,
         f"{index} is bound inside the sum",
-        helps=(f"move it inside: `sum[{index}](.. where {node.test.span.text})`",),
+        helps=(f"move it inside: `{inside}`",),
         notes=(f"the condition applies to the whole of `{inner}`",),
     )
 
 
-def left_side(resolver: Resolver, place: syntax.Place) -> tuple[tuple[Expr, ...], tuple[str, ...]]:
-    """A left side's subscripts and its indices, each in exactly one subscript."""
-    subs = []
-    for sub in place.subs or ():
-        value = resolver.of(sub)
-        if _reads(value):
-            raise error(
-                "A203",
-                "a left side holds indices and sizes only",
-                sub.span,
-                "a tensor is read here",
-                helps=("a scatter is a sum with an equality: `sum[m](Y where idx == n)`",),
-            )
-        subs.append(value)
-    indices: list[str] = []
-    for sub, value in zip(place.subs or (), subs, strict=True):
-        for index in _in_order(value):
-            if index in indices:
-                raise error("A109", f"index {index} stands in two subscripts of `{place.name}`", sub.span, "again here")
-            indices.append(index)
-    return tuple(subs), tuple(indices)
-
-
-def _in_order(value: Expr) -> list[str]:
-    from attnc.ir.walk import walk
-
-    return list(dict.fromkeys(node.index for node in walk(value) if isinstance(node, Coord)))
-
-
-def _reads(value: Expr) -> bool:
-    from attnc.ir.cascade import Read
-    from attnc.ir.walk import walk
-
-    return any(isinstance(node, Read) for node in walk(value))
+def _folds(node: Node, index: str) -> bool:
+    """Whether this is a reduction over an index."""
+    match node:
+        case syntax.Apply(syntax.At(_, subs)):
+            return any(isinstance(sub, syntax.Name) and sub.name == index for sub in subs)
+        case _:
+            return False

@@ -5,15 +5,21 @@ from __future__ import annotations
 import networkx
 
 from attnc.diagnostics import AttnError, error
-from attnc.ir.cascade import Const, Coord, Expr, Map, Part, Range, Read, Step, Tensor
+from attnc.ir.cascade import Choose, Const, Coord, Default, Exists, Expr, Map, Part, Read, Reduce, Step, Tensor
 from attnc.ir.indices import free_indices
-from attnc.ir.walk import walk
+from attnc.ir.node import Node
+from attnc.ir.operators import COMPARISONS
+from attnc.ir.print_expression import show
+from attnc.ir.walk import children, walk
+from attnc.passes.names.points import Conditions, points
+from attnc.passes.prove import Facts
 from attnc.passes.sums import linear_terms
 
 Gap = tuple[str, str, int]  # the reader, what it reads, how much earlier
+Inner = tuple[Part, Read, Conditions]  # a read inside the cycle, where it stands
 
 
-def ordered(tensors: tuple[Tensor, ...], ranges: dict[str, Range]) -> tuple[Step, ...]:
+def ordered(tensors: tuple[Tensor, ...], facts: Facts) -> tuple[Step, ...]:
     """The steps of evaluation; error A110 for a tensor that needs itself."""
     by_name = {tensor.name: tensor for tensor in tensors}
     place = {tensor.name: number for number, tensor in enumerate(tensors)}
@@ -29,7 +35,7 @@ def ordered(tensors: tuple[Tensor, ...], ranges: dict[str, Range]) -> tuple[Step
     for number in order:
         members = sorted(whole.nodes[number]["members"], key=place.__getitem__)
         looped = len(members) > 1 or graph.has_edge(members[0], members[0])
-        steps.append(_recurrence([by_name[name] for name in members], ranges) if looped else Step(tuple(members)))
+        steps.append(_recurrence([by_name[name] for name in members], facts) if looped else Step(tuple(members)))
     return tuple(steps)
 
 
@@ -37,30 +43,39 @@ def _reads(tensor: Tensor) -> list[Read]:
     return [node for part in tensor.parts for node in walk(part.value) if isinstance(node, Read)]
 
 
-def _recurrence(tensors: list[Tensor], ranges: dict[str, Range]) -> Step:
+def _recurrence(tensors: list[Tensor], facts: Facts) -> Step:
     """The axis of each tensor along which every read inside the cycle comes strictly earlier, or later."""
     names = {tensor.name for tensor in tensors}
+    inner = [
+        (part, node, around)
+        for tensor in tensors
+        for part in tensor.parts
+        for node, around in points(part.value)
+        if isinstance(node, Read) and node.tensor in names
+    ]
     for forward in (True, False):
         for axis in range(len(tensors[0].axes)):
-            axes = _followed(tensors, names, axis)
-            gaps = _gaps(tensors, names, axes, forward) if axes is not None else None
+            axes = _followed(tensors, inner, axis)
+            gaps = _gaps(inner, axes, forward, facts) if axes is not None else None
             lags = _lags(names, gaps) if gaps is not None else None
             if axes is None or gaps is None or lags is None:
                 continue
             order = _within(tensors, gaps, lags)
             if order is not None:
+                _check_start(tensors)
                 places = tuple(axes[name] for name in order)
                 return Step(tuple(order), places, forward, tuple(lags[name] for name in order), span=tensors[0].span)
-    raise _no_order(tensors, names)
+    raise _no_order(tensors, inner, facts)
 
 
-def _followed(tensors: list[Tensor], names: set[str], axis: int) -> dict[str, int] | None:
+def _followed(tensors: list[Tensor], inner: list[Inner], axis: int) -> dict[str, int] | None:
+    """The axis of every tensor of the cycle along which it moves as the first one does along this axis."""
     found = {tensors[0].name: axis}
-    for _ in tensors:
-        for tensor in tensors:
-            for part in tensor.parts:
-                for read in (node for node in walk(part.value) if isinstance(node, Read) and node.tensor in names):
-                    _follow(part, read, found)
+    before = 0
+    while before < len(found) < len(tensors):
+        before = len(found)
+        for part, read, _ in inner:
+            _follow(part, read, found)
     return found if len(found) == len(tensors) else None
 
 
@@ -77,17 +92,15 @@ def _follow(part: Part, read: Read, found: dict[str, int]) -> None:
             found[part.tensor] = places[0]
 
 
-def _gaps(tensors: list[Tensor], names: set[str], axes: dict[str, int], forward: bool) -> list[Gap] | None:
+def _gaps(inner: list[Inner], axes: dict[str, int], forward: bool, facts: Facts) -> list[Gap] | None:
     """For every read inside the cycle how much earlier it lies at least; None where one cannot be compared."""
     found = []
-    for tensor in tensors:
-        for part in tensor.parts:
-            left = part.left[axes[tensor.name]]
-            for read in (node for node in walk(part.value) if isinstance(node, Read) and node.tensor in names):
-                gap = _gap(left, read, axes, part, forward)
-                if gap is None:
-                    return None
-                found.append((tensor.name, read.tensor, gap))
+    for part, read, around in inner:
+        left, sub = part.left[axes[part.tensor]], read.subs[axes[read.tensor]]
+        gap = _gap((left, sub) if forward else (sub, left), around, facts)
+        if gap is None:
+            return None
+        found.append((part.tensor, read.tensor, gap))
     return found
 
 
@@ -107,42 +120,14 @@ def _lags(names: set[str], gaps: list[Gap]) -> dict[str, int] | None:
     return None
 
 
-def _gap(left: Expr, read: Read, axes: dict[str, int], part: Part, forward: bool) -> int | None:
+def _gap(pair: tuple[Expr, Expr], around: Conditions, facts: Facts) -> int | None:
     """How much earlier a read lies, at least; negative where it lies later, None where that is not plain."""
-    sub = read.subs[axes[read.tensor]]
-    if _bounded(left, sub, part, forward):
-        return 1
-    difference = linear_terms(Map("sub", (left, sub) if forward else (sub, left)))
+    difference = linear_terms(Map("sub", pair))
     number = difference.pop(Const(1), 0)
     if not difference:
         return number
-    if number > 0 and all(isinstance(term, Coord) and factor > 0 for term, factor in difference.items()):
-        return number
-    return _floored(left, sub)
-
-
-def _floored(left: Expr, sub: Expr) -> int | None:
-    """i // c * c is at most i: as early as i, and strictly earlier than i + 1."""
-    terms = linear_terms(left)
-    ahead = terms.pop(Const(1), 0)
-    match sub:
-        case Map("mul", (Map("floordiv", (base, c)), d)) if c == d and terms == linear_terms(base):
-            return min(ahead, 1) if ahead >= 0 else None
-        case _:
-            return None
-
-
-def _bounded(left: Expr, sub: Expr, part: Part, forward: bool) -> bool:
-    """A read inside a reduction that a condition keeps below the left side: `where j < i`."""
-    from attnc.ir.cascade import Where
-
-    less, more = ("lt", "gt") if forward else ("gt", "lt")
-    for node in walk(part.value):
-        if isinstance(node, Where):
-            for test in walk(node.test):
-                if test in (Map(less, (sub, left)), Map(more, (left, sub))):
-                    return True
-    return False
+    here = facts.also(*(item.test for item in around))
+    return next((least for least in (1, 0) if here.implies(Map("ge", (Map("sub", pair), Const(least))))), None)
 
 
 def _within(tensors: list[Tensor], gaps: list[Gap], lags: dict[str, int]) -> list[str] | None:
@@ -156,56 +141,66 @@ def _within(tensors: list[Tensor], gaps: list[Gap], lags: dict[str, int]) -> lis
         return None
 
 
-def _no_order(tensors: list[Tensor], names: set[str]) -> AttnError:
-    tensor = tensors[0]
-    part = tensor.parts[-1]
-    read = next(
-        node
-        for item in tensors
-        for p in item.parts
-        for node in walk(p.value)
-        if isinstance(node, Read) and node.tensor in names
-    )
+def _no_order(tensors: list[Tensor], inner: list[Inner], facts: Facts) -> AttnError:
+    """The error for a cycle in which some element needs itself, or what is not there yet."""
+    stuck = [(part, read) for part, read, around in inner if not _earlier(part, read, around, facts)]
+    needs: dict[str, tuple[Part, Read]] = {}
+    for part, read in stuck or [(part, read) for part, read, _ in inner]:
+        needs.setdefault(part.tensor, (part, read))
+    part, _ = next(iter(needs.values()))
+    chain = ", ".join(f"`{name}` reads `{read.tensor}`" for name, (_, read) in needs.items())
+    notes = ("a recurrence reads strictly earlier (or strictly later) positions along one axis",)
     return error(
         "A110",
-        f"`{tensor.name}` depends on itself",
+        f"`{_element(part)}` depends on itself",
         part.span,
         "defined here",
-        clashes=((read.span, "needs what is not there yet"),),
-        notes=("a recurrence reads strictly earlier (or strictly later) positions along one axis",),
+        clashes=[(read.span, "needs what is not there yet") for _, read in needs.values()],
+        notes=(chain, *notes) if len(tensors) > 1 else notes,
     )
 
 
-def check_starts(tensors: tuple[Tensor, ...], steps: tuple[Step, ...]) -> None:
-    """A recurrence whose only parts read themselves has no value anywhere: error A204."""
-    by_name = {tensor.name: tensor for tensor in tensors}
-    for step in steps:
-        if not step.axes:
-            continue
-        for name in step.tensors:
-            parts = by_name[name].parts
-            if len(step.tensors) == 1 and all(_needs_itself(part) for part in parts):
-                left = ",".join("0" if at == step.axes[0] else ".." for at in range(len(parts[0].left)))
-                raise error(
-                    "A204",
-                    f"`{name}` has no value at its start, so no point of it exists",
-                    parts[0].span,
-                    "reads itself",
-                    helps=(f"add `{name}[{left}] = 0`",),
-                )
+def _earlier(part: Part, read: Read, around: Conditions, facts: Facts) -> bool:
+    """Whether a read lies strictly before or behind its place along some axis."""
+    pairs = [pair for left, sub in zip(part.left, read.subs, strict=False) for pair in ((left, sub), (sub, left))]
+    return any((_gap(pair, around, facts) or 0) > 0 for pair in pairs)
 
 
-def _needs_itself(part: Part) -> bool:
-    """Whether a part reads its own tensor outside any reduction, which may fold nothing."""
-    from attnc.ir.cascade import Choose, Default, Reduce
-    from attnc.ir.walk import children
+def _element(part: Part) -> str:
+    """A part's left side as it is written."""
+    return f"{part.tensor}[{','.join(show(sub) for sub in part.left)}]" if part.left else part.tensor
 
-    stack = [part.value]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, Reduce | Default | Choose):
-            continue
-        if isinstance(node, Read) and node.tensor == part.tensor:
+
+def _check_start(tensors: list[Tensor]) -> None:
+    """A cycle all of whose parts need an element of the cycle has no value anywhere: error A204."""
+    names = {tensor.name for tensor in tensors}
+    parts = [part for tensor in tensors for part in tensor.parts]
+    if not all(_needs(part.value, names) for part in parts):
+        return
+    part = parts[0]
+    place = next((axis for axis, sub in enumerate(part.left) if not isinstance(sub, Coord)), 0)
+    subs = [sub.span.text or "..." for sub in part.left]
+    subs[place] = "0"
+    raise error(
+        "A204",
+        f"`{part.tensor}` has no value at its start, so no point of it exists",
+        part.span,
+        "reads itself" if len(tensors) == 1 else f"needs {' and '.join(f'`{name}`' for name in sorted(names))}",
+        helps=(f"add `{part.tensor}[{','.join(subs)}] = 0`",),
+    )
+
+
+def _needs(node: Node, names: set[str]) -> bool:
+    """Whether a value exists only where some element of these tensors does.
+
+    A reduction may fold nothing, a choice or default may do without, and booleans exist always.
+    """
+    match node:
+        case Reduce() | Default() | Choose() | Exists() | Map("and" | "or" | "not"):
+            return False
+        case Map(op) if op in COMPARISONS:
+            return False
+        case Read(tensor) if tensor in names:
             return True
-        stack += list(children(node))  # type: ignore[arg-type]
-    return False
+        case _:
+            return any(_needs(child, names) for child in children(node))

@@ -22,6 +22,7 @@ from attnc.passes.prove.polynomials import (
     without,
 )
 
+MOST = 256  # terms of a product; one with more is not looked into
 Kind: TypeAlias = Callable[[Expr], Type]
 
 
@@ -92,7 +93,7 @@ class Atoms:
                 return minus(self.of(a), self.of(b))
             case Map("neg", (a,)):
                 return scaled(self.of(a), -1)
-            case Map("mul", (a, b)):
+            case Map("mul", (a, b)) if len(self.of(a)) * len(self.of(b)) <= MOST:
                 return times(self.of(a), self.of(b))
             case Map("pow", (a, Const(int() as exponent))) if 1 <= exponent <= 4:
                 return times(self.of(a), self.of(Map("pow", (a, Const(exponent - 1))))) if exponent > 1 else self.of(a)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import gcd
 
-from attnc.passes.prove.polynomials import UNIT, Monomial, Polynomial, plus, scaled
+from attnc.passes.prove.polynomials import UNIT, Frozen, Monomial, Polynomial, frozen, plus, scaled
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Effort:
 def impossible(rows: Iterable[Polynomial], effort: Effort) -> bool:
     """Whether the rows contradict each other; no, where finding out takes more than the effort."""
     system = _Rows()
-    for row in rows:
+    for row in solved(list(rows)):
         if not effort.spend(1):
             return False
         if not system.add(row):
@@ -42,6 +42,28 @@ def impossible(rows: Iterable[Polynomial], effort: Effort) -> bool:
                 if not system.add(_combined(a, b, unknown)):
                     return True
     return False
+
+
+def solved(rows: list[Polynomial]) -> list[Polynomial]:
+    """The rows with every unknown that an equation gives put in its place; tightening then loses nothing to it."""
+    given: set[Frozen] = {frozen(row) for row in rows}
+    done: set[Monomial] = set()
+    while True:
+        equation = next(filter(None, (_equation(row, given, done) for row in rows)), None)
+        if equation is None:
+            return rows
+        unknown, row = equation
+        done.add(unknown)
+        rows = [plus(other, row, -other.get(unknown, 0) * row[unknown]) for other in rows]
+        given = {frozen(row) for row in rows}
+
+
+def _equation(row: Polynomial, given: set[Frozen], done: set[Monomial]) -> tuple[Monomial, Polynomial] | None:
+    """A row that is 0, for its negation is a row too, with an unknown that it gives."""
+    if not row or frozen(scaled(row, -1)) not in given:
+        return None
+    units = [term for term, value in row.items() if term and abs(value) == 1 and term not in done]
+    return (min(units, key=lambda term: (len(term), term)), row) if units else None
 
 
 def _combined(a: Polynomial, b: Polynomial, unknown: Monomial) -> Polynomial:

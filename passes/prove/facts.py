@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from attnc.ir.cascade import Expr, Map
@@ -11,17 +11,27 @@ from attnc.passes.prove.literals import Alternatives, alternatives
 from attnc.passes.prove.system import Ranges, System
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Facts:
-    """Sizes are at least 0, every index lies in its range, and the `tests` hold: conditions of the spec."""
+    """Sizes are at least 0, every index lies in its range, and the `tests` hold: conditions of the spec.
+
+    What has been asked is remembered.
+    """
 
     atoms: Atoms
     ranges: Ranges
     tests: tuple[Expr, ...] = ()
+    _more: dict[tuple[Expr, ...], Facts] = field(default_factory=dict, repr=False)
+    _excluded: dict[Expr, bool] = field(default_factory=dict, repr=False)
+    _inner: dict[object, bool] = field(default_factory=dict, repr=False)
 
     def also(self, *tests: Expr) -> Facts:
         """These facts, and that further conditions of the spec hold."""
-        return replace(self, tests=(*self.tests, *tests)) if tests else self
+        if not tests:
+            return self
+        if tests not in self._more:
+            self._more[tests] = Facts(self.atoms, self.ranges, (*self.tests, *tests))
+        return self._more[tests]
 
     def implies(self, test: Expr) -> bool:
         """Whether the test, whose operands must exist, holds at every point."""
@@ -29,8 +39,10 @@ class Facts:
 
     def excludes(self, test: Expr) -> bool:
         """Whether the test, whose operands must exist, holds at no point."""
-        system = System(self.atoms, self.ranges, self._known)
-        return all(system.refutes(rows) for rows in alternatives(self.atoms, test))
+        if test not in self._excluded:
+            system = System(self.atoms, self.ranges, self._known, self._inner)
+            self._excluded[test] = all(system.refutes(rows) for rows in alternatives(self.atoms, test))
+        return self._excluded[test]
 
     @cached_property
     def _known(self) -> tuple[Alternatives, ...]:

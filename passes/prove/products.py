@@ -7,25 +7,28 @@ Holds    because a row that is at least 0 stays so times what is not negative.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from math import prod
+
 from attnc.passes.prove.polynomials import UNIT, Monomial, Polynomial, times, without
 
 MOST = 60
 
 
 def products(rows: list[Polynomial]) -> list[Polynomial]:
-    """The rows, which atoms are not negative, and what products with those give for the products among the terms."""
-    positive = _not_negative(rows)
-    signs: list[Polynomial] = [{(atom,): 1} for atom in sorted(positive)]
+    """The rows, the signs of atoms, and what products with those give for the products among the terms."""
+    signs = _signs(rows)
+    known: list[Polynomial] = [{(atom,): sign} for atom, sign in sorted(signs.items())]
     nonlinear = {monomial for row in rows for monomial in row if len(monomial) > 1}
-    return [*rows, *signs, *_products(rows, nonlinear, positive)] if nonlinear else rows + signs
+    return [*rows, *known, *_products(rows, nonlinear, signs)] if nonlinear else rows + known
 
 
-def _products(rows: list[Polynomial], nonlinear: set[Monomial], positive: set[int]) -> list[Polynomial]:
-    made: list[Polynomial] = [{monomial: 1} for monomial in sorted(nonlinear) if positive.issuperset(monomial)]
+def _products(rows: list[Polynomial], nonlinear: set[Monomial], signs: dict[int, int]) -> list[Polynomial]:
+    made: list[Polynomial] = [{term: sign} for term in sorted(nonlinear) if (sign := _sign(term, signs))]
     for row in rows:
         for factor in _factors(row, nonlinear):
-            if positive.issuperset(factor):
-                made.append(times(row, {factor: 1}))
+            if sign := _sign(factor, signs):
+                made.append(times(row, {factor: sign}))
     known = sorted(made, key=lambda row: sum(len(monomial) > 1 and monomial not in nonlinear for monomial in row))
     return known[:MOST]
 
@@ -36,20 +39,25 @@ def _factors(row: Polynomial, nonlinear: set[Monomial]) -> list[Monomial]:
     return sorted(factor for factor in found if factor)
 
 
-def _not_negative(rows: list[Polynomial]) -> set[int]:
-    """The atoms that single rows show to be at least 0."""
-    positive: set[int] = set()
+def _sign(term: Monomial, signs: dict[int, int]) -> int:
+    """1 for a product that is at least 0, -1 for one that is at most 0, 0 where that is not known."""
+    return prod(signs.get(atom, 0) for atom in term)
+
+
+def _signs(rows: list[Polynomial]) -> dict[int, int]:
+    """The atoms that single rows show to be at least 0 (1), or at most 0 (-1)."""
+    signs: dict[int, int] = {}
     while True:
-        new = {atom for row in rows if (atom := _bounded(row, positive)) is not None} - positive
+        new = {atom: sign for row in rows for atom, sign in _bounded(row, signs) if atom not in signs}
         if not new:
-            return positive
-        positive |= new
+            return signs
+        signs |= new
 
 
-def _bounded(row: Polynomial, positive: set[int]) -> int | None:
-    """a, where the row is c * a + k - (what is not negative) with k < c."""
-    ahead = [term for term, value in row.items() if term and value > 0]
-    if len(ahead) != 1 or len(ahead[0]) != 1 or row.get(UNIT, 0) >= row[ahead[0]]:
-        return None
-    rest = (term for term in row if term and term != ahead[0])
-    return ahead[0][0] if all(positive.issuperset(term) for term in rest) else None
+def _bounded(row: Polynomial, signs: dict[int, int]) -> Iterator[tuple[int, int]]:
+    """a, where the row is c * a + k + (what is at most 0) with k < |c|."""
+    for term, factor in row.items():
+        rest = [(other, value) for other, value in row.items() if other and other != term]
+        near = len(term) == 1 and row.get(UNIT, 0) < abs(factor)
+        if near and all(value * _sign(other, signs) < 0 for other, value in rest):
+            yield term[0], 1 if factor > 0 else -1

@@ -9,7 +9,7 @@ from attnc.ir.cascade import Const, Coord, Expr, Map, Range, Size
 from attnc.passes.prove.atoms import Atoms, Chosen, Largest, Named, Quotient
 from attnc.passes.prove.elimination import Effort, impossible
 from attnc.passes.prove.literals import UNKNOWN, Alternatives, Rows, alternatives, both
-from attnc.passes.prove.polynomials import Polynomial, atoms_of, constant, minus, number, scaled, times
+from attnc.passes.prove.polynomials import Polynomial, atoms_of, constant, frozen, minus, number, scaled, times
 from attnc.passes.prove.products import products
 
 Ranges = Callable[[str], Range]
@@ -17,35 +17,55 @@ Ranges = Callable[[str], Range]
 
 @dataclass(frozen=True)
 class System:
-    """What is known at a point. `busy` are the quotients whose insides are being decided."""
+    """What is known at a point. `busy` are the quotients whose insides are being decided, `inner` what was found."""
 
     atoms: Atoms
     ranges: Ranges
     facts: tuple[Alternatives, ...]
+    inner: dict[object, bool] = field(default_factory=dict)
     effort: Effort = field(default_factory=Effort)
     busy: frozenset[int] = frozenset()
 
     def refutes(self, claim: Rows) -> bool:
         """Whether no point satisfies the claim."""
-        mentioned = self._mentioned([(claim,), *self.facts])
+        if impossible([*claim, *self._plain(claim)], Effort()):
+            return True
+        facts, mentioned = self._near(claim)
         if not self.effort.spend(len(mentioned)):
             return False
-        positions = tuple(self._about(atom, ()) for atom in mentioned if self._is_position(atom))
-        known = [*self.facts, *(self._about(atom, positions) for atom in mentioned)]
+        positions = tuple(atom for atom in mentioned if self._is_position(atom))
+        known = [*facts, *(item for atom in mentioned for item in self._about(atom, positions))]
         certain = [row for item in known if len(item) == 1 for row in item[0]]
         cases = both([item for item in known if len(item) != 1])
         return all(impossible(products(_relevant(claim, [*certain, *case])), self.effort) for case in cases)
 
-    def _mentioned(self, sets: Iterable[Alternatives]) -> list[int]:
+    def _plain(self, claim: Rows) -> Iterator[Polynomial]:
+        """What is known about the atoms of a claim without looking into quotients."""
+        for atom in sorted({atom for row in claim for atom in atoms_of(row)}):
+            if not isinstance(self.atoms[atom], Quotient):
+                yield from (row for item in self._about(atom, ()) if len(item) == 1 for row in item[0])
+
+    def _near(self, claim: Rows) -> tuple[list[Alternatives], list[int]]:
+        """The facts that have to do with a claim, and all atoms in them."""
+        found = self._within([(claim,)])
+        near: list[Alternatives] = []
+        others = [(item, self._within([item])) for item in self.facts]
+        while linked := [pair for pair in others if not found.isdisjoint(pair[1])]:
+            near += [item for item, _ in linked]
+            others = [pair for pair in others if found.isdisjoint(pair[1])]
+            found = found.union(*(atoms for _, atoms in linked))
+        return near, sorted(found)
+
+    def _within(self, sets: Iterable[Alternatives]) -> set[int]:
         """The atoms of these statements, and those that occur in atoms."""
         queue = [atom for item in sets for rows in item for row in rows for atom in atoms_of(row)]
-        found: dict[int, None] = {}
+        found: set[int] = set()
         while queue:
             atom = queue.pop()
             if atom not in found:
-                found[atom] = None
+                found.add(atom)
                 queue += [inner for row in self._inside(atom) for inner in atoms_of(row)]
-        return sorted(found)
+        return found
 
     def _inside(self, atom: int) -> Iterator[Polynomial]:
         """The polynomials that an atom is made of, or bounded by."""
@@ -65,21 +85,21 @@ class System:
         named = self.atoms[atom]
         return isinstance(named, Named) and isinstance(named.expr, Coord)
 
-    def _about(self, atom: int, positions: tuple[Alternatives, ...]) -> Alternatives:
+    def _about(self, atom: int, positions: tuple[int, ...]) -> Iterator[Alternatives]:
         """What is known about one atom."""
         own: Polynomial = {(atom,): 1}
         match self.atoms[atom]:
             case Quotient(x, d):
-                return self._quotient(atom, dict(x), dict(d), positions)
+                yield self._quotient(atom, dict(x), dict(d), positions)
             case Largest(args):
-                above = tuple(minus(own, dict(arg)) for arg in args)
-                return tuple((*above, minus(dict(arg), own)) for arg in args)
+                yield (tuple(minus(own, dict(arg)) for arg in args),)
+                yield tuple((minus(dict(arg), own),) for arg in args)
             case Chosen(test, then, other):
                 taken = alternatives(self.atoms, test, observed=True), _equal(own, dict(then))
                 left = alternatives(self.atoms, test, False, observed=True), _equal(own, dict(other))
-                return (*both(taken), *both(left))
+                yield (*both(taken), *both(left))
             case Named(expr):
-                return (tuple(self._named(expr, own)),)
+                yield (tuple(self._named(expr, own)),)
 
     def _named(self, expr: Expr, own: Polynomial) -> Iterator[Polynomial]:
         match expr:
@@ -93,7 +113,7 @@ class System:
             case _ if self.atoms.kind(expr) == "bool":  # in arithmetic 0 or 1
                 yield from (own, minus(constant(1), own))
 
-    def _quotient(self, atom: int, x: Polynomial, d: Polynomial, positions: tuple[Alternatives, ...]) -> Alternatives:
+    def _quotient(self, atom: int, x: Polynomial, d: Polynomial, positions: tuple[int, ...]) -> Alternatives:
         """d * q <= x <= d * q + d - 1 for a positive divisor; q >= 0 for x >= 0."""
         if not self._positive(atom, d, positions):
             return UNKNOWN
@@ -104,15 +124,20 @@ class System:
             rows = (*rows, own)
         return (rows,)
 
-    def _positive(self, atom: int, d: Polynomial, positions: tuple[Alternatives, ...]) -> bool:
+    def _positive(self, atom: int, d: Polynomial, positions: tuple[int, ...]) -> bool:
         value = number(d)
         return self._refutes(atom, scaled(d, -1), positions) if value is None else value > 0
 
-    def _refutes(self, atom: int, claim: Polynomial, positions: tuple[Alternatives, ...]) -> bool:
-        """Whether a claim about the inside of a quotient fails at every point."""
+    def _refutes(self, atom: int, claim: Polynomial, positions: tuple[int, ...]) -> bool:
+        """Whether a claim about the inside of a quotient fails at every point with these positions."""
         if atom in self.busy:
             return False
-        return replace(self, facts=(*self.facts, *positions), busy=self.busy | {atom}).refutes((claim,))
+        key = (frozen(claim), positions, self.busy)
+        if key not in self.inner:
+            here = tuple(item for position in positions for item in self._about(position, ()))
+            system = replace(self, facts=(*self.facts, *here), busy=self.busy | {atom})
+            self.inner[key] = system.refutes((claim,))
+        return self.inner[key]
 
 
 def _equal(a: Polynomial, b: Polynomial) -> Alternatives:

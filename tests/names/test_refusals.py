@@ -18,7 +18,7 @@ REFUSED = [
     ("X[b,n,d], W2[c,e]", "Y", ["Y[b,n,e] = X[b,n,d] * W2[d,e]"], ["D <= C does not follow", "require D == C"]),
     ("F[i], A[i,j]", "y", ["y[i] = F[i] - sum[j](A[i,j]*y[j]) where j < i"], ["`where` mentions j", "where j < i)"]),
     (QKV, "A", ["S[b,h,m,n] = Q * K", "A[b,h,m,n] = softmax[n](S) where n <= m"], ["softmax[n](S where n <= m)"]),
-    ("F[i], A[i,j]", "y", ["y[i] = F[i] + sum[j](A[i,j]*y[j] where j <= i)"], ["`y` depends on itself"]),
+    ("F[i], A[i,j]", "y", ["y[i] = F[i] + sum[j](A[i,j]*y[j] where j <= i)"], ["`y[i]` depends on itself"]),
     (STATE, "State", ["State[b,h,i+1,e,f] = State[b,h,i,e,f] + K * V"], ["`State` has no value at its start"]),
     (QKV, "Z", ["Z[b,h,m,n] = Q * K", "Z[b,h,m,N - 1] = 0"], ["two statements define `Z`", "N - 1"]),
     ("X[b,m,n,s], S[]", "R", ["R[b,m,n,s] = X / sqrt(S)"], ["`S` is a tensor and the extent", "extent(s)"]),

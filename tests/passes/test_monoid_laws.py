@@ -32,7 +32,7 @@ SHAPE = {"b": 1, "h": 2, "m": 5, "n": 13, "e": 3, "f": 2, "g": 2, "x": 3, "c": 3
 QUICK, ALL = 60, 300
 
 # scores of minus infinity, here and there and in whole rows, by a bias on keys
-BIASED = "attention p(Q[b,h,m,e], K[b,h,n,e], V[b,h,n,f], B[h,n]) -> O:\n    S[b,h,m,n] = sum[e](Q * K) + B\n    "
+BIASED = "attention p(Q[b,h,m,e], K[b,h,n,e], V[b,h,n,f], B[h,n]) -> O:\n    S[b,h,m,n] = sum[e](Q * K) + B[h,n]\n    "
 MINUS_INFINITY = {
     "softmax": "O[b,h,m,f] = softmax[n](S) * V",
     "no maximum": "W[b,h,m,n] = exp(S)\n    O[b,h,m,f] = sum[n](W * V) / sum[n](W)",

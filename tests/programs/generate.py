@@ -97,8 +97,8 @@ def _text(pieces: tuple[Piece, ...], extras: list[Piece], tail: bool, grouped: b
     body = list(dict.fromkeys(item for piece in pieces for item in piece.head))
     body += ["require H % G == 0 and G >= 1", "r = H // G"] if grouped else []
     body += ["index N - M <= m < N"] if aligned else []
-    body.append(f"T[b,h,m,n] = {score.text.format(K=key)}")
-    body.append(f"S[b,h,m,n] = {change.text.format(s='T')}" + (f" where {mask.text}" if mask.text else ""))
+    body.append(f"R[b,h,m,n] = {score.text.format(K=key)}")
+    body.append(f"S[b,h,m,n] = {change.text.format(s='R')}" + (f" where {mask.text}" if mask.text else ""))
     body += weight.text.format(V=value).split("\n")
     names = ["O"]
     for number, piece in enumerate(extras, 1):

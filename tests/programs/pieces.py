@@ -91,11 +91,11 @@ MAPS = (
     Piece("max({s}, -inf) + stop({s})"),
     Piece("default({s} where n % 3 != 1, -0.5)"),
     Piece("({s} where n <= m + 2)"),
-    Piece("{s} - default(T[b,h,m,n - 1], 0.0)"),
+    Piece("{s} - default(R[b,h,m,n - 1], 0.0)"),
     Piece("0.5 * ({s} + {s}[n = n // 2 * 2])"),
     Piece("{s} / (1 + abs({s}))"),
     Piece("({s} > 0) * 1.5 - ({s} != {s})"),
-    Piece("({s} where m - n < 6) if exists(T) and n % 2 == 0 else 0.25"),
+    Piece("({s} where m - n < 6) if exists(R) and n % 2 == 0 else 0.25"),
 )
 
 # Which keys a query sees.
@@ -124,7 +124,7 @@ MASKS = (
     Piece("seen[m // 4,n // 4]", ("seen[c,d]: bool",)),
     Piece("n >= start[b,m]", ("start[b,m]: int",)),
     Piece("n <= min(m, 5) or m == n"),
-    Piece("exists(T) and -2 <= m - n"),
+    Piece("exists(R) and -2 <= m - n"),
 )
 
 # From masked scores S to an output O, possibly with row statistics. `{V}` is the value.
@@ -140,9 +140,9 @@ WEIGHTS = (
     Piece("A[b,h,m,n] = softplus(S)\nO[b,h,m,f] = sum[n](A * {V}) / (sum[n](A) + 0.5)"),
     Piece("A[b,h,m,n] = S * S\nO[b,h,m,f] = sum[n](A * {V}) / max(sum[n](A), 1.0)"),
     Piece("A[b,h,m,n] = softmax[n](S)\nO[b,h,m,f] = sum[n](A * A * {V})"),
-    Piece("A[b,h,m,n] = softmax[n](S)\nC[b,h,m,n] = sigmoid(S)\nO[b,h,m,f] = sum[n]((A - 0.3 * C) * {V})"),
+    Piece("A[b,h,m,n] = softmax[n](S)\nA2[b,h,m,n] = sigmoid(S)\nO[b,h,m,f] = sum[n]((A - 0.3 * A2) * {V})"),
     Piece(
-        "A[b,h,m,n] = softmax[n](S)\nC[b,h,m,n] = softmax[n](0.5 * S)\nO[b,h,m,f] = sum[n]((A - lam * C) * {V})",
+        "A[b,h,m,n] = softmax[n](S)\nA2[b,h,m,n] = softmax[n](0.5 * S)\nO[b,h,m,f] = sum[n]((A - lam * A2) * {V})",
         ("lam[h]",),
     ),
     Piece("O[b,h,m,f] = mean[n](S * {V})"),
@@ -164,7 +164,7 @@ WEIGHTS = (
     Piece("O[b,h,m,f] = any[n](S > {V})"),
     Piece("O[b,h,m,f] = all[n](S < 1.0 + {V} * {V})"),
     Piece("O[b,h,m,f] = var[n](S + {V})"),
-    Piece("A[b,h,m,n] = exp(S - max[n](S))\nB[b,h,m,n] = A / sum[n](A)\nO[b,h,m,f] = sum[n]((B - mean[n](B)) * {V})"),
+    Piece("A[b,h,m,n] = exp(S - max[n](S))\nU[b,h,m,n] = A / sum[n](A)\nO[b,h,m,f] = sum[n]((U - mean[n](U)) * {V})"),
 )
 
 # With one more place on the key axis.

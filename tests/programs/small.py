@@ -14,7 +14,7 @@ SMALL = (
     "attention p(X[b,n]) -> S, P:\n    index u < N\n    S[b,u] = sort[n -> u](X)\n    P[b,u] = argsort[n -> u](X)\n",
     "attention p(Y[b,c,f], idx[b,c]: int) -> O:\n    index n < 6\n    O[b,n,f] = sum[c](Y where idx == n)\n",
     "attention p(X[b,n], seed[]: int; p: real = 0.25) -> O:\n    O[b,n] = X * (uniform[b,n](seed) >= p) / (1 - p)\n",
-    "attention p(X[b,n], W[w]) -> Y:\n    Y[b,n] = sum[w](W * X[b,n - w])\n",
+    "attention p(X[b,n], W[w]) -> Y:\n    Y[b,n] = sum[w](W[w] * X[b,n - w])\n",
     "attention p(X[n,d]) -> Y, best, worst:\n    Y[n,d] = X * rsqrt(mean[d](X * X) + 1e-6)\n"
     "    best[n] = argmax[d](X)\n    worst[n] = argmin[d](X)\n",
     "attention p(X[n], Z[k]) -> Y, T:\n"
