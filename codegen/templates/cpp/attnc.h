@@ -97,7 +97,8 @@ inline int64_t floordiv_(int64_t a, int64_t b) {  // rounds down; by 0 the value
 inline int64_t mod_(int64_t a, int64_t b) { return b == 0 ? 0 : a - floordiv_(a, b) * b; }
 template <class T> inline T floordiv_(T a, T b) { return std::floor(a / b); }
 template <class T> inline T mod_(T a, T b) { return a - std::floor(a / b) * b; }
-inline int64_t pow_(int64_t a, int64_t b) {
+inline int64_t pow_(int64_t a, int64_t b) {  // the whole part: 0 for a negative power of anything but 1 and -1
+  if (b < 0) return a == 1 ? 1 : a == -1 ? 1 - 2 * (b & 1) : 0;
   int64_t y = 1;
   for (int64_t i = 0; i < b; ++i) y *= a;
   return y;
