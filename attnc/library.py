@@ -13,7 +13,6 @@ from importlib.resources import files
 from pathlib import Path
 
 from attnc.diagnostics import error
-from attnc.grammar.parse import parse
 from attnc.grammar.read import read
 from attnc.ir import syntax
 from attnc.source import Source, Span
@@ -27,7 +26,9 @@ def standard_folder() -> Path:
 
 @cache
 def parse_source(source: Source) -> syntax.File:
-    """The parsed file, once per text and process."""
+    """The parsed file, once per text and process; the parser is loaded when something is to be parsed."""
+    from attnc.grammar.parse import parse
+
     return parse(source)
 
 

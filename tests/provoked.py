@@ -21,7 +21,7 @@ from attnc import AttnError, compiler
 from attnc.cli import main
 from attnc.codegen import cpp_build
 from attnc.runtime import build, place
-from attnc.runtime.folder import CompiledAttention
+from attnc.runtime.compiled import CompiledAttention
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 BROKEN = "#!/bin/sh\necho 'cc1plus: fatal error: this compiler is an empty shell' >&2\nexit 1\n"
@@ -95,6 +95,7 @@ def _python(line: str) -> str:
     names = {"attnc": attnc, "Q": q, "K": q.clone(), "V": q.clone(), "causal": attnc.load("causal.attn")}
     if Path("built").is_dir():
         names["compiled"] = CompiledAttention(Path("built"))
+    names |= {"CompiledAttention": CompiledAttention, "Path": Path}
     try:
         eval(line, names)
     except AttnError as mistake:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attnc.cli import add_json, add_spec, option_values, shape_values
+from attnc.cli.progress import progress
 from attnc.diagnostics import error
+
+if TYPE_CHECKING:
+    from attnc.runtime.kernels import GeneratedKernel
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,25 +29,27 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def command(options: argparse.Namespace) -> int:
     """Compile every streamed stage and print what it takes."""
     from attnc import load
-    from attnc.runtime.folder import write_folder
-    from attnc.runtime.kernels import compiled, kernels
+    from attnc.runtime.folder import entry, write_folder
 
-    attention = load(options.spec)
-    program = attention.program(option_values(options))
-    made = kernels(program, options.target, options.dtype, shape_values(options.shape))
-    binaries = {role: compiled(kernel) for role, kernel in made.items()}
-    report = [_row(kernel, binaries[role][1]) for role, kernel in made.items()]
+    attention, settings = load(options.spec), option_values(options)
+    shape = shape_values(options.shape)
+    made = attention.kernels(target=options.target, dtype=options.dtype, shape=shape, **settings)
+    compiled = list(_compiled(list(made.values())))
     if options.output:
         try:
-            write_folder(options.output, program, made, binaries, report)
+            write_folder(options.output, attention.program(settings), compiled, settings)
         except OSError as reason:
             raise error("A623", f"`{options.output}` cannot be written: {reason.strerror}") from None
+    report = [entry(kernel, resources) for kernel, _, resources in compiled]
     print(json.dumps(report) if options.json else _text(report, options))
     return 0
 
 
-def _row(kernel: Any, resources: Any) -> dict[str, Any]:
-    return {"role": kernel.role, "stage": kernel.stage, "target": kernel.target.name, "resources": asdict(resources)}
+def _compiled(kernels: list[GeneratedKernel]) -> Iterator[tuple[GeneratedKernel, bytes, Any]]:
+    from attnc.runtime.kernels import compiled
+
+    for kernel in progress(kernels, "compiling", len(kernels)):
+        yield kernel, *compiled(kernel)
 
 
 def _text(report: list[dict[str, Any]], options: argparse.Namespace) -> str:

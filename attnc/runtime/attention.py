@@ -15,7 +15,7 @@ from attnc.ir.cascade import Cascade
 from attnc.ir.stage import Refusal
 from attnc.ir.target import find_target
 from attnc.library import Spec
-from attnc.runtime.bind import Bound, bind
+from attnc.runtime.bind import Bound, bind, refuse_gradient
 from attnc.runtime.build import announce, built, target_of
 from attnc.runtime.carry import NEXT
 from attnc.runtime.convert import setting
@@ -132,7 +132,7 @@ class Attention:
         program = self.program(options, step=step)
         bound = bind(program.stated, args, {name: value for name, value in named.items() if name not in options})
         if not grad:
-            _refuse_gradient(bound)
+            refuse_gradient(bound)
         return program, bound
 
     def _execute(self, program: Program, bound: Bound) -> dict[str, torch.Tensor]:
@@ -177,14 +177,3 @@ def _refuse_heavy(program: Program) -> None:
         found.append(error("A310", what, refusal.span, "not in one pass", clashes=clash, notes=notes, helps=helps))
     if found:
         raise AttnError(*(item.diagnostics[0] for item in found))
-
-
-def _refuse_gradient(bound: Bound) -> None:
-    asked = [name for name, tensor in bound.tensors.items() if tensor.requires_grad]
-    if asked and torch.is_grad_enabled():
-        names = ", ".join(f"`{name}`" for name in asked)
-        raise error(
-            "A401",
-            f"gradients are asked for {names}, but kernels have no backward yet",
-            helps=("call it under `torch.no_grad()`", "use `.reference(..)`, which is differentiable"),
-        )

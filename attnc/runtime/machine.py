@@ -1,0 +1,19 @@
+"""What this machine's processor can do, so that a binary made on another one is not run blindly."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+NAMES = ("avx", "fma", "f16c", "amx", "bmi", "sse", "asimd", "sve", "bf16", "fp16", "i8mm")
+
+
+@cache
+def features() -> frozenset[str]:
+    """The vector and matrix features of the processor; empty where the system does not list them."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return frozenset()
+    lines = (line.partition(":")[2] for line in text.split("\n") if line.startswith(("flags", "Features")))
+    return frozenset(word for word in next(lines, "").split() if word.startswith(NAMES))
