@@ -12,17 +12,17 @@ from attnc.ir.types import wider
 from attnc.passes.names.arguments import callers, in_callee
 from attnc.passes.names.calls import called, inline
 from attnc.passes.names.checks import Checks
-from attnc.passes.names.declarations import declare_all, defaults, requirements
+from attnc.passes.names.clauses import carry, defaults, pass_limit, requirements
+from attnc.passes.names.declarations import declare_all
 from attnc.passes.names.duplicates import duplicates
 from attnc.passes.names.einsum import right_side
 from attnc.passes.names.expressions import Resolver
 from attnc.passes.names.left import Side, left_side
-from attnc.passes.names.macros import FITTING
 from attnc.passes.names.mistakes import unknown
 from attnc.passes.names.modules import Module
 from attnc.passes.names.order import ordered
 from attnc.passes.names.reads import axes
-from attnc.passes.names.scope import Callee, Claim, Scope
+from attnc.passes.names.scope import Callee, Scope
 from attnc.source import Span
 
 NESTED = 20  # calls of attentions within calls
@@ -105,7 +105,7 @@ class Resolution:
             match item:
                 case syntax.Require(syntax.Compare(ops, (syntax.At(syntax.Name("passes"), subs), limit))):
                     with self.resolver.scope.mistakes.kept():
-                        limits.append(_pass_limit(self.resolver, item, ops, subs, limit))
+                        limits.append(pass_limit(self.resolver, item, ops, subs, limit))
                 case syntax.Require():
                     tests.append(item)
         requirements(self.resolver, tests)
@@ -162,7 +162,7 @@ class Resolution:
         for item in self.attention.body:
             if isinstance(item, syntax.Carry):
                 with scope.mistakes.kept():
-                    carries.append(_carry(self.resolver, item, [carry.name for carry in carries]))
+                    carries.append(carry(self.resolver, item, [one.name for one in carries]))
         return tuple(carries)
 
     def _outputs(self, parts: Parts) -> None:
@@ -209,38 +209,6 @@ def _check_rank(scope: Scope, place: syntax.Place, left: tuple[Expr, ...]) -> No
             f"{len(left)} here",
             clashes=((first.span, f"{len(earlier[0])} here"),),
         )
-
-
-def _pass_limit(
-    resolver: Resolver,
-    item: syntax.Require,
-    ops: tuple[str, ...],
-    subs: tuple[syntax.Expr | syntax.Reindex | syntax.All, ...],
-    limit: syntax.Expr,
-) -> PassLimit:
-    match ops, subs, limit:
-        case ("<=",), (syntax.Name(index, span=span),), syntax.Number(int() as most):
-            return PassLimit(resolver.one_index(index, span, None), most, span=item.span)
-    raise error(
-        "A132",
-        "a bound on passes is written `require passes[n] <= 1`",
-        item.span,
-        "not of this form",
-        notes=("it speaks of one index and gives a whole number",),
-    )
-
-
-def _carry(resolver: Resolver, item: syntax.Carry, earlier: list[str]) -> Carry:
-    scope = resolver.scope
-    given = scope.inputs.get(item.name)
-    if given is None:
-        raise unknown(item.name, item.span, list(scope.inputs), "input")
-    if item.name in earlier:
-        raise error("A137", f"`{item.name}` is carried twice", item.span, "again here")
-    value = right_side(resolver, item.value, given.indices)
-    what = f"`{item.name}` is {given.type}, and so is its next value"
-    scope.claims.append(Claim(value, FITTING[given.type], what, item.value.span, given.span, "A131"))
-    return Carry(item.name, value, span=item.span)
 
 
 def _header(attention: syntax.Attention) -> Span:

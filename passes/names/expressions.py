@@ -8,19 +8,19 @@ from dataclasses import replace
 
 from attnc.diagnostics import AttnError, error
 from attnc.ir import syntax
-from attnc.ir.cascade import Choose, Const, Coord, Expr, Map, Read, Where
-from attnc.ir.indices import at, captures, free_indices
+from attnc.ir.cascade import Choose, Const, Coord, Expr, Map, Where
+from attnc.ir.indices import free_indices
 from attnc.ir.operators import INFIX
+from attnc.passes.names.brackets import subscripted
 from attnc.passes.names.functions import applied
 from attnc.passes.names.limits import Weights
 from attnc.passes.names.mistakes import follows, unknown, unknown_index
 from attnc.passes.names.reads import read
-from attnc.passes.names.scope import Local, Scope
+from attnc.passes.names.scope import DEF_NOTE, Local, Scope
 from attnc.passes.names.sizes import check_size
 from attnc.source import Span
 
 CONSTANTS = {"true": True, "false": False, "inf": math.inf, "pi": math.pi}
-DEF_NOTE = "a def sees its arguments, its options, its indices and their extents, and its own names: nothing else"
 
 
 class Resolver:
@@ -56,7 +56,7 @@ class Resolver:
             case syntax.Where(x, test):
                 return Where(self.masked(x, node, local), self.of(test, local), span=span)
             case syntax.At():
-                return self._at(node, local)
+                return subscripted(self, node, local)
             case syntax.Apply():
                 return self.weights.checked(applied(self, node, local), span)
             case syntax.List():
@@ -197,88 +197,11 @@ class Resolver:
                 raise unknown_index(name, node.span, scope.indices(), meant)
         return self.of(node, local)
 
-    # ---- brackets --------------------------------------------------------------------------
-
-    def _at(self, node: syntax.At, local: Local | None) -> Expr:
-        _check_brackets(node)
-        if any(isinstance(sub, syntax.Reindex) for sub in node.subs):
-            return self._reindexed(node, local)
-        if not isinstance(node.x, syntax.Name):
-            raise error(
-                "A121",
-                "brackets follow the name of a tensor",
-                node.span,
-                "this is an expression",
-                helps=("re-read an expression with `(..)[n = e]`",),
-            )
-        name = node.x.name
-        given = self.scope.inputs.get(name) if local is None else None
-        own = given.indices if given is not None and len(given.indices) == len(node.subs) else ("",) * len(node.subs)
-        subs = tuple(
-            self.position(sub, local, meant)
-            for sub, meant in zip(node.subs, own, strict=True)
-            if not isinstance(sub, syntax.All | syntax.Reindex)
-        )
-        if local is not None:
-            return self._argument_at(node, subs, local)
-        if name in self.scope.broken or (name in self.scope.places and name not in self.scope.lefts):
-            raise follows()
-        if name not in self.scope.inputs and name not in self.scope.places:
-            raise unknown(name, node.x.span, self.scope.known(), "tensor")
-        return read(self.scope, name, subs, node.span)
-
-    def _reindexed(self, node: syntax.At, local: Local | None) -> Expr:
-        """`x[n = e]`: the expression x at another value of n."""
-        values: dict[str, Expr] = {}
-        for sub in node.subs:
-            if not isinstance(sub, syntax.Reindex):
-                raise error(
-                    "A122", "`x[n = e]` re-reads x: no plain subscripts beside it", sub.span, "which axis is this?"
-                )
-            values[self.one_index(sub.name, sub.span, local)] = self.of(sub.value, local)
-        value = self.of(node.x, local)
-        if captures(value, values):
-            raise error(
-                "A122",
-                "this re-read would move an index under a reduction over it",
-                node.span,
-                "an index of the new position is bound inside",
-                helps=("name the expression in a statement of its own, and read that",),
-            )
-        return at(value, values)
-
-    def _argument_at(self, node: syntax.At, subs: tuple[Expr, ...], local: Local) -> Expr:
-        """An argument of a def at positions: it must be an element of a tensor."""
-        assert isinstance(node.x, syntax.Name)
-        value = local.values.get(node.x.name)
-        if value is None:
-            raise unknown(node.x.name, node.x.span, local.values, "argument", DEF_NOTE)
-        if isinstance(value, Read) and len(value.subs) == len(subs):
-            return read(self.scope, value.tensor, subs, node.span)
-        raise error(
-            "A122", "an argument is read at other indices with `x[n = e]`", node.span, "positions are not known here"
-        )
-
 
 def _compared(ops: Sequence[str], args: Sequence[Expr], span: Span) -> Expr:
     pairs = zip(ops, args[:-1], args[1:], strict=True)
     tests = tuple(Map(INFIX[op].name, (a, b), span=span) for op, a, b in pairs)
     return tests[0] if len(tests) == 1 else Map("and", tests, span=span)
-
-
-def _check_brackets(node: syntax.At) -> None:
-    """A read has subscripts only; what order operations and calls have besides means nothing here."""
-    if node.slots or node.extras:
-        raise error("A125", "`->` and `;` in brackets belong to order operations", node.span, "this reads a tensor")
-    for sub in node.subs:
-        if isinstance(sub, syntax.All):
-            raise error(
-                "A125",
-                "`:` keeps an axis of the argument of a call; a read has an index there",
-                sub.span,
-                "which position?",
-                helps=("write the index of this axis",),
-            )
 
 
 def _ambiguous(scope: Scope, name: str, index: str, left: tuple[Expr, ...], span: Span) -> AttnError:

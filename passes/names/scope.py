@@ -13,6 +13,7 @@ from attnc.passes.prove import Atoms, Facts
 from attnc.passes.sums import normal
 from attnc.source import Span
 
+DEF_NOTE = "a def sees its arguments, its options, its indices and their extents, and its own names: nothing else"
 CALLER = "caller "  # in a callee, before the name of a size of its caller
 
 
