@@ -1,0 +1,52 @@
+"""A streamed run takes its inputs, its outputs and the tiles of its threads: nothing of size M x N."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LENGTH, HEADS, WIDTH = 16384, 2, 64
+MEASURE = """
+import json, re, resource, sys, torch, attnc
+from attnc.runtime.draw import draw
+
+def resident():
+    return int(re.search(r"VmRSS:\\s+(\\d+)", open("/proc/self/status").read())[1]) << 10
+
+def drawn(length):
+    shape = {"b": 1, "h": HEADS, "g": HEADS, "m": length, "n": length, "e": WIDTH, "f": WIDTH}
+    cascade = attention.program().stated
+    used = {index for item in cascade.inputs for index in item.indices}
+    return draw(cascade, {index: extent for index, extent in shape.items() if index in used}, {}, torch.float32, 0)
+
+def tensors(results):
+    return [results] if isinstance(results, torch.Tensor) else list(results)
+
+HEADS, WIDTH, LENGTH = map(int, sys.argv[2:])
+attention = attnc.load(sys.argv[1], strict=True)
+attention(**drawn(64))
+inputs = drawn(LENGTH)
+before = resident()
+outputs = tensors(attention(**inputs))
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+sizes = [sum(t.nbytes for t in found) for found in (inputs.values(), outputs)]
+tiles = sum(kernel.resources.tile_bytes for kernel in attention.kernels(shape={"e": WIDTH, "f": WIDTH}).values())
+print(json.dumps({"inputs": sizes[0], "outputs": sizes[1], "tiles": tiles * torch.get_num_threads(),
+                  "grown": max(0, peak - before), "pairs": 4 * HEADS * LENGTH * LENGTH}))
+"""
+
+
+@pytest.mark.parametrize("name", ["02_alibi", "04_gqa_sink_window", "10_entropy"])
+def test_peak_memory_is_that_of_inputs_outputs_and_tiles(name: str) -> None:
+    spec = ROOT / "examples" / f"{name}.attn"
+    command = [sys.executable, "-c", MEASURE, str(spec), str(HEADS), str(WIDTH), str(LENGTH)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    held = found["inputs"] + found["outputs"] + found["tiles"]
+    assert found["grown"] >= 0.8 * found["outputs"], "the outputs were not measured"
+    assert found["inputs"] + found["grown"] <= 1.2 * held, found
+    assert held < found["pairs"] / 10
