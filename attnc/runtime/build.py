@@ -9,12 +9,10 @@ from functools import cache as memo
 
 import torch
 
-from attnc.ir.cascade import Cascade, Size
 from attnc.ir.kernel import DType, Kernel
 from attnc.ir.serial import dump, load
-from attnc.ir.stage import Stream, inner_indices
+from attnc.ir.stage import Stream
 from attnc.ir.target import Target, find_target
-from attnc.ir.walk import walk
 from attnc.runtime import cache
 from attnc.runtime.program import Program
 
@@ -40,13 +38,6 @@ def target_of(device: torch.device) -> Target:
     properties = torch.cuda.get_device_properties(device)
     arch = getattr(properties, "gcnArchName", "").split(":")[0]
     return find_target(arch or f"sm_{properties.major}{properties.minor}")
-
-
-def compiled_in(stream: Stream, cascade: Cascade) -> tuple[str, ...]:
-    """The input indices whose extents a kernel of this stage is compiled for: those of inner indices."""
-    inner = inner_indices(stream, cascade)
-    ranges = [item for item in cascade.ranges if item.index in inner]
-    return tuple(sorted({node.index for item in ranges for node in walk(item) if isinstance(node, Size)}))
 
 
 def source_of(

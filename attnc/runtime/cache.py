@@ -40,12 +40,12 @@ def key(*parts: object) -> str:
 @cache
 def compiler_digest() -> str:
     """A digest of attnc's own files: any change of the compiler is a change of every key."""
-    root = Path(__file__).parent.parent
-    folders = [root, *(link.resolve() for link in root.iterdir() if link.is_symlink())]  # rglob follows no link
     digest = hashlib.sha256(package_version().encode())
-    for file in sorted(file for folder in folders for file in folder.rglob("*")):
-        if file.suffix in {".py", ".j2", ".h", ".lark"}:
-            digest.update(file.read_bytes())
+    walk = os.walk(Path(__file__).parent.parent, followlinks=True)  # the folders beside attnc are links in it
+    files = (os.path.join(folder, name) for folder, _, names in walk for name in names)
+    for file in sorted(file for file in files if file.endswith((".py", ".j2", ".h", ".lark"))):
+        with open(file, "rb") as stream:
+            digest.update(stream.read())
     return digest.hexdigest()
 
 

@@ -13,7 +13,6 @@ from attnc.ir.stage import Stream
 from attnc.ir.walk import walk
 from attnc.library import Spec
 from attnc.runtime.attention import Attention
-from attnc.runtime.build import compiled_in
 from attnc.runtime.program import Program
 
 MACHINES = {"cpu": "cpu", "gpu": "sm_90"}
@@ -110,7 +109,7 @@ def _plans(program: Program, target: str) -> tuple[str, ...]:
             plans["stream"] = None
         else:
             plans["heavy host" if stage.heavy else "host"] = None
-    shape = {index: EXTENT for stage in program.streams for index in compiled_in(stage, program.explicit)}
+    shape = {index: EXTENT for stage in program.streams for index in program.needs[stage.name].compiled_in}
     try:
         kernels(program, target, "bf16" if target != "cpu" else "fp32", shape)
     except AttnError as mistake:

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 
 import torch
 
-from attnc.ir.cascade import Cascade, Input, Range, Read
-from attnc.ir.dependence import piece
+from attnc.ir.cascade import Cascade
 from attnc.ir.interpret import run as interpret
 from attnc.ir.kernel import DType
 from attnc.ir.sizes import whole
 from attnc.ir.stage import Host, Stage, Stream
-from attnc.ir.walk import walk
 from attnc.runtime.bind import Bound
-from attnc.runtime.build import Built, compiled_in
+from attnc.runtime.build import Built
 from attnc.runtime.convert import widened
 from attnc.runtime.program import Program
 from attnc.runtime.types import DTYPES, compute_type, value_types
@@ -88,9 +86,10 @@ def _defaults(call: Execution) -> dict[str, torch.Tensor]:
 
 
 def _host(call: Execution, stage: Host) -> StageRun:
-    piece = carve(call.cascade, stage.tensors)
-    given = {item.name: call.values[item.name] for item in piece.inputs}
-    result = interpret(piece, given, dtype=compute_type(call.bound.types), sizes=call.bound.sizes)
+    own = call.program.needs[stage.name].cascade
+    assert own is not None, "a host stage has a cascade of its own"
+    given = {item.name: call.values[item.name] for item in own.inputs}
+    result = interpret(own, given, dtype=compute_type(call.bound.types), sizes=call.bound.sizes)
     for name, tensor in result.outputs.items():
         call.values[name] = tensor.to(call.types[name])
     return StageRun(stage.name, "host", "torch", refusal=stage.refusal.code if stage.refusal else None)
@@ -100,11 +99,11 @@ def _stream(call: Execution, stage: Stream) -> StageRun:
     for finish in stage.monoid.finishes:
         if finish.tensor not in call.values:
             call.values[finish.tensor] = _allocate(call, finish.tensor)
-    names = stream_tensors(stage)
-    dtypes = {name: DTYPES[call.values[name].dtype] for name in names}
-    extents = {index: call.bound.sizes[index] for index in compiled_in(stage, call.cascade)}
+    needs = call.program.needs[stage.name]
+    dtypes = {name: DTYPES[call.values[name].dtype] for name in needs.tensors}
+    extents = {index: call.bound.sizes[index] for index in needs.compiled_in}
     kernel = call.build(stage, dtypes, extents)
-    kernel.launch({name: call.values[name] for name in names}, call.bound.sizes)
+    kernel.launch({name: call.values[name] for name in needs.tensors}, call.bound.sizes)
     return StageRun(stage.name, "stream", kernel.backend, kernel.key, kernel.compiled_now)
 
 
@@ -116,44 +115,8 @@ def _allocate(call: Execution, name: str) -> torch.Tensor:
     return torch.empty(shape, dtype=call.types[name], device=call.bound.device)
 
 
-def stream_tensors(stage: Stream) -> tuple[str, ...]:
-    """The tensors that a streamed stage reads and writes."""
-    read = {node.tensor for node in walk(stage.monoid) if isinstance(node, Read)}
-    return tuple(sorted(read | {finish.tensor for finish in stage.monoid.finishes}))
-
-
 def _release(call: Execution, later: tuple[Stage, ...]) -> None:
     """Forget what no later stage reads, so that peak memory is what the plan says."""
-    needed = set(call.cascade.outputs).union(*(reads(stage, call.cascade) for stage in later))
+    needed = set(call.cascade.outputs).union(*(call.program.needs[stage.name].tensors for stage in later))
     for name in set(call.values) - needed:
         del call.values[name]
-
-
-def reads(stage: Stage, cascade: Cascade) -> tuple[str, ...]:
-    """The tensors that a stage needs to have been computed or given."""
-    if isinstance(stage, Stream):
-        return stream_tensors(stage)
-    return tuple(item.name for item in carve(cascade, stage.tensors).inputs)
-
-
-def carve(cascade: Cascade, names: tuple[str, ...]) -> Cascade:
-    """The cascade that computes just these tensors; everything else they read becomes an input.
-
-    What lies between a value and what it is differentiated by is evaluated again: it has to be one piece.
-    """
-    evaluated = piece(cascade, names)
-    tensors = tuple(tensor for tensor in cascade.tensors if tensor.name in evaluated)
-    read = {node.tensor for tensor in tensors for node in walk(tensor) if isinstance(node, Read)} - evaluated
-    inputs, ranges = [], list(cascade.ranges)
-    for name in sorted(read):
-        given = cascade.input(name)
-        if given is not None:
-            inputs.append(Input(name, given.indices, given.type))
-            continue
-        tensor = cascade.tensor(name)
-        assert tensor is not None
-        axes = tuple(f"{name}.{axis}" for axis in range(len(tensor.axes)))
-        ranges += [Range(index, lo, hi) for index, (lo, hi) in zip(axes, tensor.axes, strict=True)]
-        inputs.append(Input(name, axes, tensor.type))
-    steps = tuple(step for step in cascade.steps if set(step.tensors) & evaluated)
-    return Cascade(cascade.name, tuple(inputs), cascade.options, tuple(ranges), tensors, steps, names)

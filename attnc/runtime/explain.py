@@ -12,7 +12,6 @@ import torch
 from attnc.ir.node import Node
 from attnc.ir.stage import Host, Refusal, Stage, Stream
 from attnc.ir.target import Target
-from attnc.runtime.build import compiled_in
 from attnc.runtime.explain_cost import Costs
 from attnc.runtime.explain_masks import Masks
 from attnc.runtime.explain_state import state_of
@@ -115,7 +114,7 @@ def _stage(stage: Stage, target: Target, tiles: Tiles | None) -> dict[str, Any]:
 def _tiles(stage: Stream, program: Program, setting: Setting) -> Tiles | None:
     from attnc.passes.tiles import choose_tiles
 
-    needed = compiled_in(stage, program.explicit)
+    needed = program.needs[stage.name].compiled_in
     if any(index not in setting.shape for index in needed):
         return None
     types = value_types(program.explicit, setting.types)

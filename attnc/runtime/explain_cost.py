@@ -16,7 +16,6 @@ from attnc.ir.indices import free_indices
 from attnc.ir.sizes import whole
 from attnc.ir.stage import Stage, Stream
 from attnc.ir.walk import walk
-from attnc.runtime.execute import reads
 from attnc.runtime.explain_masks import Masks
 from attnc.runtime.program import Program
 
@@ -105,7 +104,7 @@ class Costs:
         for position, stage in enumerate(stages):
             alive |= dict.fromkeys(_made(stage))
             most = max(most, sum(self._size(name) for name in alive))
-            later = {name for other in stages[position + 1 :] for name in reads(other, self._cascade)}
+            later = {name for other in stages[position + 1 :] for name in self.program.needs[other.name].tensors}
             kept = later | set(self._cascade.outputs) | set(self._given)  # the caller holds the inputs
             alive = {name: None for name in alive if name in kept}
         return most
@@ -113,7 +112,7 @@ class Costs:
     def _traffic(self, stage: Stage) -> int:
         written = sum(self._size(name) for name in _made(stage))
         if not isinstance(stage, Stream):
-            names = (name for name in reads(stage, self._cascade) if name in self.types)
+            names = (name for name in self.program.needs[stage.name].tensors if name in self.types)
             return written + sum(self._size(name) for name in names)
         nodes = dict.fromkeys(node for node in walk(stage.monoid) if isinstance(node, Read))
         return written + self._extent(stage.grid) * sum(self._read(node, stage) for node in nodes)

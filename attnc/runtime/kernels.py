@@ -16,8 +16,7 @@ from attnc.diagnostics import error
 from attnc.ir.kernel import Kernel
 from attnc.ir.stage import Stream
 from attnc.ir.target import Target, find_target
-from attnc.runtime.build import compiled_in, source_of
-from attnc.runtime.execute import stream_tensors
+from attnc.runtime.build import source_of
 from attnc.runtime.program import Program
 from attnc.runtime.types import DTYPES, value_types
 
@@ -77,7 +76,7 @@ def kernels(program: Program, target: str, dtype: str, shape: Mapping[str, int])
     place = find_target(target)
     made = {}
     for stage in program.streams:
-        dtypes = {name: DTYPES[types[name]] for name in stream_tensors(stage)}
+        dtypes = {name: DTYPES[types[name]] for name in program.needs[stage.name].tensors}
         _, signature, source = source_of(program, place, stage, dtypes, _extents(program, stage, shape))
         role = role_of(program, stage)
         made[role] = GeneratedKernel(role, stage.name, place, source, signature)
@@ -94,7 +93,7 @@ def role_of(program: Program, stage: Stream) -> str:
 
 
 def _extents(program: Program, stage: Stream, shape: Mapping[str, int]) -> dict[str, int]:
-    needed = compiled_in(stage, program.explicit)
+    needed = program.needs[stage.name].compiled_in
     missing = [index for index in needed if index not in shape]
     if missing:
         example = ",".join(f"{index}=64" for index in needed)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from attnc.diagnostics import AttnError, error
 from attnc.grammar.read import read
@@ -18,6 +19,7 @@ from attnc.ir.stage import Host, Plan, Stream
 from attnc.library import Library, Spec, digest, module_path
 from attnc.runtime import cache
 from attnc.runtime.carry import with_carries
+from attnc.runtime.needs import Needs, needs_of
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,11 @@ class Program:
     stated: Cascade
     explicit: Cascade
     plan: Plan
+
+    @cached_property
+    def needs(self) -> dict[str, Needs]:
+        """What each stage needs, by its name."""
+        return {stage.name: needs_of(stage, self.explicit) for stage in self.plan.stages}
 
     @property
     def streams(self) -> tuple[Stream, ...]:
