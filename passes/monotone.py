@@ -58,10 +58,13 @@ def _parted(shapes: Shapes, name: str) -> Iterator[Tensor]:
     core = _named(shapes, tensor, "core", replace(reduce, op=op, body=found.core))
     yield core
     value = found.apply(Read(core.name, part.left, span=part.span))
-    if not found.proper:
+    nothing = Const(-math.inf if reduce.op == "max" else math.inf)
+    if not found.proper and not reduce.when:
+        item = shapes.cascade.range(reduce.over[0])
+        value = Choose(Map("lt", (item.lo, item.hi)), value, nothing, span=part.span)
+    elif not found.proper:
         some = _named(shapes, tensor, "some", Reduce("any", reduce.over, Const(True), reduce.when, span=reduce.span))
         yield replace(some, type="bool")
-        nothing = Const(-math.inf if reduce.op == "max" else math.inf)
         value = Choose(Read(some.name, part.left, span=part.span), value, nothing, span=part.span)
     yield replace(tensor, parts=(replace(part, value=value),))
 

@@ -114,10 +114,16 @@ def _widest(draft: Draft, name: str, role: Role) -> Role:
     """The role of a reduction over fewer grid indices that serves just one stage: it is kept by every program of it."""
     if name in draft.shapes.cascade.outputs:
         return role
-    users = [other for other in draft.roles if name in dependencies(draft.shapes, other)]
+    users = [other for other in draft.roles if name in dependencies(draft.shapes, other)] or _met(draft, name)
     wider = {draft.roles[other].key: draft.roles[other] for other in users if draft.roles[other].key != role.key}
     fits = [item for item in wider.values() if (item.family, item.parallel) == (role.family, role.parallel)]
     return fits[0] if len(fits) == 1 == len(wider) and set(role.grid) < set(fits[0].grid) else role
+
+
+def _met(draft: Draft, name: str) -> list[str]:
+    """The reductions that a value of no reduction needs besides this one."""
+    needed = (dependencies(draft.shapes, other) for other in draft.shapes.tensors)
+    return sorted({item for names in needed if name in names for item in names & draft.roles.keys()} - {name})
 
 
 def _joins(draft: Draft, group: Group, name: str) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 import sympy
 
 from attnc.ir.cascade import Choose, Const, Expr, Map, Read, Reduce, Size, Var
+from attnc.ir.sizes import SCALAR
 from attnc.ir.walk import walk
 from attnc.passes.derive.bounds import Interval, facts, interval
 from attnc.passes.derive.written import written
@@ -63,10 +64,10 @@ class Algebra:
 
     def of(self, expr: Expr) -> Any:
         """The expression in sympy's terms."""
+        expr = expr if self.completed(expr) else self.inline(expr)
         name = self.completed(expr)
         if name is not None:
             return self.reduction(name)
-        expr = self.inline(expr)
         match expr:
             case Const(value) if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < inf:
                 return number(value)
@@ -79,7 +80,18 @@ class Algebra:
             case Map(op, args) if op in ALGEBRA and self.transparent(expr):
                 found = ALGEBRA[op](*(self.of(arg) for arg in args))
                 return self.atom(expr) if found.has(*UNREAL) else found
+            case Map(op, args) if op in SCALAR and all(isinstance(arg, Const) for arg in args):
+                return self._constant(expr)
         return self.atom(expr)
+
+    def _constant(self, expr: Map) -> Any:
+        """The value of a function of constants, if it is a number."""
+        try:
+            value = SCALAR[expr.op](*(arg.value for arg in expr.args if isinstance(arg, Const)))
+        except (ArithmeticError, ValueError):
+            return self.atom(expr)
+        plain = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return number(value) if plain else self.atom(expr)
 
     def transparent(self, expr: Map) -> bool:
         """Whether the algebra sees through a map: differences of coordinates stay one atom."""

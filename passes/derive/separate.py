@@ -8,9 +8,10 @@ from typing import Any
 
 import sympy
 
-from attnc.passes.derive.exponents import combined, normal
+from attnc.passes.derive.exponents import combined, exponent_of, normal, without_exponent
 from attnc.passes.derive.fractions import balanced
 
+LARGEST = 20  # a number in an exponent that may as well be a factor
 MOST_POWER = 8  # higher powers of a mixed sum are not multiplied out
 Term = tuple[Any, Any]  # phi, coefficient
 
@@ -39,11 +40,19 @@ def separate(value: Any, full: Set[Any], done: Set[Any]) -> dict[Any, Any]:
         terms = list(_split(normal(value), full, done))
     kept: dict[Any, Term] = {}
     for term, coefficient in terms:
-        phi = balanced(term)
+        phi, factor = _without_number(balanced(term))
         key = normal(phi)
         first, sofar = kept.get(key, (phi, sympy.Integer(0)))
-        kept[key] = first, sofar + coefficient
+        kept[key] = first, sofar + factor * coefficient
     return {phi: coefficient for phi, coefficient in kept.values() if coefficient != 0}
+
+
+def _without_number(phi: Any) -> Term:
+    """A phi without the number in its exponent, if it is no large one, and the factor that it is."""
+    number, rest = exponent_of(phi).as_coeff_Add()
+    if number == 0 or not abs(number) <= LARGEST:
+        return phi, sympy.Integer(1)
+    return without_exponent(phi) * sympy.exp(rest), sympy.exp(number)
 
 
 def _split(value: Any, full: Set[Any], done: Set[Any]) -> Iterator[Term]:
