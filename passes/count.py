@@ -110,7 +110,10 @@ class _Sweep:
         backward = (iterative and not step.forward) or any(
             self.backward.get(access.tensor, False) for access in visit.accesses if access.in_order
         )
-        found = [(self._available(item, step, item.tensor == part.tensor, backward), item) for item in visit.accesses]
+        found = []
+        for item in visit.accesses:
+            round_before = not iterative and _comes_round(step, item.tensor, part.tensor)
+            found.append((HALF if round_before else self._available(item, step, part.tensor, backward), item))
         stamp, last = max(found, key=lambda pair: pair[0], default=(HALF, None))
         if visit.whole:
             if last is not None and stamp > 1:
@@ -138,10 +141,10 @@ class _Sweep:
         axis = step.axes[step.tensors.index(part.tensor)]
         return axis in visit.left_axes
 
-    def _available(self, access: Access, step: Step, own: bool, backward: bool) -> Fraction:
+    def _available(self, access: Access, step: Step, own: str, backward: bool) -> Fraction:
         if self.cascade.input(access.tensor) is not None:
             return Fraction(1) if access.carries else HALF
-        if access.tensor in step.tensors and step.axes and (own or not access.in_order):
+        if access.tensor in step.tensors and step.axes and (access.tensor == own or not access.in_order):
             return HALF
         stamp = self._stamp(access)
         if not access.carried or access.in_order:
@@ -183,6 +186,11 @@ class _Sweep:
     def _fibre_length(self) -> Expr:
         item = self.cascade.range(self.fibre.index)
         return item.hi if item.lo == Const(0) else Map("sub", (item.hi, item.lo))
+
+
+def _comes_round(step: Step, read: str, own: str) -> bool:
+    """Whether a statement of a recurrence can read a tensor only from the round before: it is made no earlier."""
+    return bool(step.axes) and read in step.tensors and step.tensors.index(read) >= step.tensors.index(own)
 
 
 def rounds_of(cascade: Cascade, step: Step, part: Part) -> int:
