@@ -51,9 +51,11 @@ def _after_each(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
     from attnc.ir.print_plan import show_plan
     from attnc.ir.print_syntax import show
     from attnc.library import Library, find, parse_source
+    from attnc.runtime.signature import signature
 
     spec = find(options.spec)
     yield "parse", show(parse_source(spec.source))
+    signature(spec)  # a file without an attention is refused as by every other command
     stated = compiler.stated(spec, option_values(options), Library(spec.folder))
     yield "names", show_cascade(stated)
     cascade = compiler.expanded(stated)

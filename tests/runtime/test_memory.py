@@ -10,11 +10,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LENGTH, HEADS, WIDTH = 16384, 2, 64
 MEASURE = """
-import json, re, resource, sys, torch, attnc
+import json, re, sys, torch, attnc
 from attnc.runtime.draw import draw
 
-def resident():
-    return int(re.search(r"VmRSS:\\s+(\\d+)", open("/proc/self/status").read())[1]) << 10
+def resident(word):
+    return int(re.search(word + r":\\s+(\\d+)", open("/proc/self/status").read())[1]) << 10
 
 def drawn(length):
     shape = {"b": 1, "h": HEADS, "g": HEADS, "m": length, "n": length, "e": WIDTH, "f": WIDTH}
@@ -29,9 +29,9 @@ HEADS, WIDTH, LENGTH = map(int, sys.argv[2:])
 attention = attnc.load(sys.argv[1], strict=True)
 attention(**drawn(64))
 inputs = drawn(LENGTH)
-before = resident()
+before = resident("VmRSS")
 outputs = tensors(attention(**inputs))
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+peak = resident("VmHWM")
 sizes = [sum(t.nbytes for t in found) for found in (inputs.values(), outputs)]
 tiles = sum(kernel.resources.tile_bytes for kernel in attention.kernels(shape={"e": WIDTH, "f": WIDTH}).values())
 print(json.dumps({"inputs": sizes[0], "outputs": sizes[1], "tiles": tiles * torch.get_num_threads(),
