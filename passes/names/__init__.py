@@ -28,6 +28,7 @@ def resolve(
     module = module_of(file, use)
     attention = attention_named(file, name)
     wrong = [*module.mistakes.found, *mistakes_in_defs(module)]
+    cascade: Cascade | None = None
     try:
         cascade = Resolution(module, attention, options or {}).cascade()
     except AttnError as mistake:
@@ -35,6 +36,7 @@ def resolve(
         wrong += [*mistake.diagnostics, *_mistakes(module, others)]
     if wrong:
         raise AttnError(*in_order(wrong))
+    assert cascade is not None, f"nothing is told of what is wrong with {attention.name}"
     return cascade
 
 

@@ -18,7 +18,7 @@ from attnc.passes.names.duplicates import duplicates
 from attnc.passes.names.einsum import right_side
 from attnc.passes.names.expressions import Resolver
 from attnc.passes.names.left import Side, left_side
-from attnc.passes.names.mistakes import unknown
+from attnc.passes.names.mistakes import follows, unknown
 from attnc.passes.names.modules import Module
 from attnc.passes.names.order import ordered
 from attnc.passes.names.reads import axes
@@ -64,15 +64,18 @@ class Resolution:
         checks = Checks(scope, parts)
         checks.each()
         steps: tuple[Step, ...] = ()
+        before = len(scope.mistakes.found)
         with scope.mistakes.kept():
             steps = ordered(self._tensors(checks.parts), checks.facts)
-        if steps:
+        if len(scope.mistakes.found) == before:
             parts = checks.placed()
             carries = tuple(replace(item, value=checks.settled(item.value)) for item in carries)
             for name, item in scope.inputs.items():
                 if item.default is not None:
                     scope.inputs[name] = replace(item, default=checks.settled(item.default))
         scope.mistakes.told()
+        if scope.broken:  # of what a `use` should have brought: told where the module is read
+            raise follows()
         tensors = self._tensors(parts)
         return Cascade(
             attention.name,
@@ -120,6 +123,7 @@ class Resolution:
             if isinstance(item, syntax.Define) and item.places[0].name in scope.places
         ]
         sides = {number: self._sides(item) for number, item in enumerate(statements)}
+        scope.sized = True
         for statement in statements:
             for place in statement.places:
                 scope.types.setdefault(place.name, "bool")

@@ -40,10 +40,12 @@ def subscripted(resolver: Resolver, node: syntax.At, local: Local | None) -> Exp
     )
     if local is not None:
         return _argument_at(resolver, node, subs, local)
-    if name in scope.broken or (name in scope.places and name not in scope.lefts):
+    if name in scope.broken:
         raise follows()
     if name not in scope.inputs and name not in scope.places:
         raise unknown(name, node.x.span, scope.known(), "tensor")
+    if name not in scope.inputs:
+        scope.defined(name, node.span)
     return read(scope, name, subs, node.span)
 
 

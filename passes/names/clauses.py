@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from attnc.diagnostics import AttnError, error
 from attnc.ir import syntax
-from attnc.ir.cascade import Carry, Const, Expr, Map, PassLimit, Read, Require, Size
+from attnc.ir.cascade import Carry, Const, Expr, PassLimit, Read, Require, Size
 from attnc.ir.sizes import evaluate
 from attnc.ir.walk import walk
 from attnc.passes.names.einsum import right_side
@@ -14,7 +14,7 @@ from attnc.passes.names.expressions import Resolver, missing
 from attnc.passes.names.macros import FITTING
 from attnc.passes.names.mistakes import unknown
 from attnc.passes.names.scope import Claim, Scope
-from attnc.passes.names.sizes import check_size
+from attnc.passes.names.sizes import check_requirement
 
 
 def requirements(resolver: Resolver, tests: list[syntax.Require]) -> None:
@@ -23,23 +23,10 @@ def requirements(resolver: Resolver, tests: list[syntax.Require]) -> None:
     for item in tests:
         with scope.mistakes.kept():
             test = resolver.of(item.test)
-            check_size(scope, test, item.test.span, "a requirement")
-            if scope.kind(test) != "bool":
-                raise error(
-                    "A206",
-                    f"`require` wants a boolean, but this is {scope.kind(test)}",
-                    item.test.span,
-                    scope.kind(test),
-                    helps=(f"compare it: `require {item.test.span.text} {_usual(test)}`",),
-                )
+            check_requirement(scope, test, item.test.span)
             if not any(isinstance(node, Size) for node in walk(test)) and not evaluate(test, {}):
                 raise _refused(scope, item)
             scope.requires.append(Require(test, span=item.span))
-
-
-def _usual(value: Expr) -> str:
-    """What a size is usually required to be."""
-    return "== 0" if isinstance(value, Map) and value.op == "mod" else ">= 1"
 
 
 def _refused(scope: Scope, item: syntax.Require) -> AttnError:

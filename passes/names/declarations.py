@@ -9,7 +9,7 @@ from attnc.ir.cascade import Const, Input, Range, Size, Type
 from attnc.ir.walk import walk
 from attnc.passes.names.expressions import Resolver
 from attnc.passes.names.options import Value, option_values
-from attnc.passes.names.ranges import declare, declared_name
+from attnc.passes.names.ranges import declare_pending, declared_name
 from attnc.passes.names.scope import Scope
 
 KINDS: dict[str | None, Type] = {None: "real", "real": "real", "int": "int", "bool": "bool"}
@@ -43,47 +43,43 @@ def declare_all(resolver: Resolver, attention: syntax.Attention, given: Mapping[
 def _sizes(scope: Scope, attention: syntax.Attention) -> None:
     """Definitions without brackets that read no tensor are sizes or constants."""
     for statement in attention.body:
-        if isinstance(statement, syntax.Define) and _is_size(scope, statement, attention.outputs):
+        if isinstance(statement, syntax.Define) and _is_plain(scope, statement, attention.outputs):
             scope.sizes[statement.places[0].name] = statement
+    while tensors := [name for name, statement in scope.sizes.items() if _reads_tensor(scope, statement)]:
+        for name in tensors:
+            del scope.sizes[name]
     for name in scope.sizes:
         del scope.places[name]
 
 
-def _is_size(scope: Scope, statement: syntax.Define, outputs: tuple[str, ...]) -> bool:
-    place, call = statement.places[0], statement.value
-    if (
-        place.subs is not None
-        or place.name in outputs
-        or len(statement.places) > 1
-        or len(scope.places[place.name]) > 1
-    ):
+def _is_plain(scope: Scope, statement: syntax.Define, outputs: tuple[str, ...]) -> bool:
+    """Whether this is one name without brackets, defined once, and neither returned nor the output of a call."""
+    place, value = statement.places[0], statement.value
+    if isinstance(value, syntax.Apply) and isinstance(value.f, syntax.Name) and value.f.name in scope.attentions:
         return False
-    if isinstance(call, syntax.Apply) and isinstance(call.f, syntax.Name) and call.f.name in scope.attentions:
-        return False
+    once = len(statement.places) == len(scope.places[place.name]) == 1
+    return once and place.subs is None and place.name not in outputs
+
+
+def _reads_tensor(scope: Scope, statement: syntax.Define) -> bool:
+    """Whether a value has brackets, or names an input or what is a tensor itself."""
     for node in walk(statement.value):
         if isinstance(node, syntax.At):
-            return False
-        if isinstance(node, syntax.Name) and (node.name in scope.inputs or _is_tensor(scope, node.name)):
-            return False
-    return True
-
-
-def _is_tensor(scope: Scope, name: str) -> bool:
-    return any(
-        place.name == name and place.subs is not None for item in scope.places.get(name, ()) for place in item.places
-    )
+            return True
+        named = node.name if isinstance(node, syntax.Name) and node.name not in scope.sizes else ""
+        if named in scope.inputs or named in scope.places:
+            return True
+    return False
 
 
 def _indices(resolver: Resolver, attention: syntax.Attention) -> None:
-    """The ranges of `index` lines; each index has one."""
+    """The ranges of `index` lines; each index has one. A range that mentions an extent waits for it."""
     scope = resolver.scope
     ranges = [item for line in attention.body if isinstance(line, syntax.Indices) for item in line.ranges]
     for item in ranges:
         name = declared_name(item)
         scope.ranges.setdefault(name, Range(name, Const(0), Size(name), span=item.span))
+        scope.pending[name] = item
     for item in ranges:
-        before = len(scope.mistakes.found)
         with scope.mistakes.kept():
-            declare(resolver, item)
-        if len(scope.mistakes.found) > before:
-            scope.broken.add(declared_name(item))
+            declare_pending(resolver, declared_name(item))

@@ -72,7 +72,8 @@ def _check_factors(node: syntax.Expr, value: Expr, lacking: Sequence[str], left:
 
 def _divided(divisor: Expr, index: str) -> AttnError:
     extent = not any(isinstance(below, Read) for below in walk(divisor))
-    helps = (f"`{index}` is a position; its extent is `{index.upper()}`",) if extent else ()
+    capital = index.upper() if index.upper() != index else f"extent({index})"
+    helps = (f"`{index}` is a position; its extent is `{capital}`",) if extent else ()
     return error(
         "A106",
         f"the divisor carries the summed index {index}",

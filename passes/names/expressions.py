@@ -15,6 +15,7 @@ from attnc.passes.names.brackets import subscripted
 from attnc.passes.names.functions import applied
 from attnc.passes.names.limits import Weights
 from attnc.passes.names.mistakes import follows, unknown, unknown_index
+from attnc.passes.names.ranges import declare_pending
 from attnc.passes.names.reads import read
 from attnc.passes.names.scope import DEF_NOTE, Local, Scope
 from attnc.passes.names.sizes import check_size
@@ -92,9 +93,9 @@ class Resolver:
 
     def _points(self, indices: Sequence[str]) -> Expr:
         """The extent of a def's index: of all that it stands for together."""
-        total = self.scope.extent(indices[0])
+        total = self.extent(indices[0])
         for index in indices[1:]:
-            total = Map("mul", (total, self.scope.extent(index)))
+            total = Map("mul", (total, self.extent(index)))
         return total
 
     def _name(self, name: str, span: Span) -> Expr:
@@ -122,6 +123,8 @@ class Resolver:
 
     def extent(self, index: str) -> Expr:
         """The extent of an index that is known."""
+        if not self.scope.given_index(index):  # what the call brings, wherever the axis starts
+            declare_pending(self, index)
         if index in self.scope.broken:
             raise follows()
         return self.scope.extent(index)
@@ -130,9 +133,7 @@ class Resolver:
         """A tensor at the indices of its definition."""
         scope = self.scope
         given = scope.inputs.get(name)
-        if given is None and name not in scope.lefts:
-            raise follows()
-        lefts = scope.lefts[name] if given is None else [tuple(Coord(i, span=span) for i in given.indices)]
+        lefts = scope.defined(name, span) if given is None else [tuple(Coord(i, span=span) for i in given.indices)]
         clashing = self._extents(name)
         if clashing:
             raise _ambiguous(scope, name, clashing[0], lefts[0], span)

@@ -9,8 +9,9 @@ from math import gcd
 
 from attnc.diagnostics import AttnError, Diagnostic, error
 from attnc.ir import syntax
-from attnc.ir.cascade import Const, Coord, Expr, Map, Part, Read, Size
+from attnc.ir.cascade import Const, Coord, Expr, Map, Part, Size
 from attnc.ir.indices import at, free_indices
+from attnc.ir.node import Node
 from attnc.ir.walk import walk
 from attnc.passes.names.expressions import Resolver
 from attnc.passes.names.scope import Scope
@@ -26,8 +27,7 @@ def left_side(resolver: Resolver, place: syntax.Place) -> Side:
     subs: list[Expr] = []
     indices: list[str] = []
     for node in place.subs or ():
-        value = resolver.position(node, None)
-        if any(isinstance(below, Read) for below in walk(value)):
+        if any(_names_tensor(resolver.scope, below) for below in walk(node)):
             raise error(
                 "A203",
                 "a left side holds indices and sizes only",
@@ -35,6 +35,7 @@ def left_side(resolver: Resolver, place: syntax.Place) -> Side:
                 "a tensor is read here",
                 helps=("a scatter is a sum with an equality: `sum[m](Y where idx == n)`",),
             )
+        value = resolver.position(node, None)
         subs.append(_single(value))
         _check_affine(resolver.scope, subs[-1], node, place.name)
         for index in sorted(free_indices(value)):
@@ -45,6 +46,10 @@ def left_side(resolver: Resolver, place: syntax.Place) -> Side:
             indices.append(index)
     order = {node.index: None for sub in subs for node in walk(sub) if isinstance(node, Coord)}
     return tuple(subs), tuple(order)
+
+
+def _names_tensor(scope: Scope, node: Node) -> bool:
+    return isinstance(node, syntax.Name) and (node.name in scope.places or node.name in scope.inputs)
 
 
 def _single(value: Expr) -> Expr:

@@ -9,6 +9,7 @@ from attnc.ir import syntax
 from attnc.ir.cascade import Expr, Require, Type
 from attnc.passes.names.mistakes import counted, unknown
 from attnc.passes.names.scope import Claim, Def, Local
+from attnc.passes.names.sizes import check_requirement
 
 if TYPE_CHECKING:
     from attnc.passes.names.expressions import Resolver
@@ -154,6 +155,8 @@ def _own_statement(resolver: Resolver, statement: syntax.Statement, inner: Local
             for item in ranges:
                 declare(resolver, item, inner)
         case syntax.Require(test):
-            resolver.scope.requires.append(Require(resolver.of(test, inner), span=statement.span))
+            needed = resolver.of(test, inner)
+            check_requirement(resolver.scope, needed, test.span)
+            resolver.scope.requires.append(Require(needed, span=statement.span))
         case syntax.Carry() | syntax.Check():
             raise error("A119", "this statement belongs to an attention", statement.span, "stands in a def")

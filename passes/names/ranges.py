@@ -27,6 +27,25 @@ def declared_name(item: syntax.Range) -> str:
     raise AssertionError("the parser admits only ranges that declare a name")
 
 
+def declare_pending(resolver: Resolver, name: str) -> None:
+    """Enter the range of an index that is needed before its line is reached; nothing where that is done."""
+    scope = resolver.scope
+    item = scope.pending.get(name)
+    if item is None:
+        return
+    if item in scope.calling:
+        raise error("A104", f"the range of {name} depends on its own extent", item.span, "declared here")
+    scope.calling = (*scope.calling, item)
+    try:
+        declare(resolver, item)
+    except AttnError:
+        scope.broken.add(name)
+        raise
+    finally:
+        scope.calling = scope.calling[:-1]
+        scope.pending.pop(name, None)
+
+
 def declare(resolver: Resolver, item: syntax.Range, local: Local | None = None) -> None:
     """Enter an index with its range; inside a def the index is new, with a name of its own."""
     name = declared_name(item)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from attnc.diagnostics import error
 from attnc.ir import syntax
 from attnc.ir.cascade import Cascade, Const, Expr, Input, Map, Range, Read, Require, Size, Type
 from attnc.ir.types import type_of
-from attnc.passes.names.mistakes import Mistakes
+from attnc.passes.names.mistakes import Mistakes, follows
 from attnc.passes.prove import Atoms, Facts
 from attnc.passes.sums import normal
 from attnc.source import Span
@@ -62,7 +63,9 @@ class Scope:
     types: dict[str, Type] = field(default_factory=dict)
     sizes: dict[str, syntax.Define] = field(default_factory=dict)
     attentions: Mapping[str, Callee] = field(default_factory=dict)
+    pending: dict[str, syntax.Range] = field(default_factory=dict)  # `index` lines that are not reached yet
     missing: frozenset[str] = frozenset()  # what `use` lines should have brought
+    sized: bool = False  # whether all sizes, ranges and left sides are known
     calling: tuple[object, ...] = ()  # the defs and sizes whose values are being resolved
     expansions: int = 0
     bare: dict[str, Span] = field(default_factory=dict)  # constants named as an extent is, and where
@@ -87,9 +90,13 @@ class Scope:
         extent = normal(Map("sub", (item.hi, item.lo)))
         if isinstance(extent, Const):
             return Const(max(0, int(extent.value)))
-        if any(index in given.indices for given in self.inputs.values()):
+        if self.given_index(index):
             return Size(index)
         return extent if self.facts().implies(Map("le", (Const(0), extent))) else Map("max", (Const(0), extent))
+
+    def given_index(self, index: str) -> bool:
+        """Whether an index is that of an input's axis."""
+        return any(index in given.indices for given in self.inputs.values())
 
     def facts(self) -> Facts:
         """What is known everywhere: the requirements, and that the axes of inputs are as long as their ranges."""
@@ -104,6 +111,19 @@ class Scope:
     def kind(self, expr: Expr) -> Type:
         """The type of an expression."""
         return type_of(expr, self.types.__getitem__)
+
+    def defined(self, name: str, span: Span) -> list[tuple[Expr, ...]]:
+        """The left sides of a tensor; an error where sizes are still to be known, or its definition is a mistake."""
+        if not self.sized:
+            raise error(
+                "A138",
+                f"`{name}` is a tensor; sizes, ranges and options depend on sizes and options only",
+                span,
+                "depends on data",
+            )
+        if name in self.broken or name not in self.lefts:
+            raise follows()
+        return self.lefts[name]
 
     def known(self) -> list[str]:
         """Every name that a bare name can mean."""

@@ -30,7 +30,7 @@ def check_size(scope: Scope, expr: Expr, span: Span, what: str, *, whole: bool =
             )
     if whole and scope.kind(expr) != "int":
         raise not_whole(expr, scope.kind(expr), span, what)
-    if not any(isinstance(node, Size) for node in walk(expr)):
+    if scope.kind(expr) != "bool" and not any(isinstance(node, Size) for node in walk(expr)):
         evaluate(expr, {})
 
 
@@ -43,3 +43,13 @@ def not_whole(expr: Expr, kind: str, span: Span, what: str, given: Input | None 
     if isinstance(expr, Map) and expr.op == "div" and text.count("/") == 1:
         helps = (f"write `{text.replace('/', '//')}` to round down, or `ceil({text})` to round up",)
     return error("A136", f"{what} is an integer, but this is {kind}", span, kind, helps=helps)
+
+
+def check_requirement(scope: Scope, test: Expr, span: Span) -> None:
+    """A requirement is a predicate on sizes and options."""
+    check_size(scope, test, span, "a requirement")
+    kind = scope.kind(test)
+    if kind != "bool":
+        usual = "== 0" if isinstance(test, Map) and test.op == "mod" else ">= 1"
+        helps = (f"compare it: `require {span.text} {usual}`",)
+        raise error("A206", f"`require` wants a boolean, but this is {kind}", span, kind, helps=helps)
