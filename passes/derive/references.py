@@ -112,10 +112,10 @@ def smaller(references: Iterable[Reference]) -> tuple[Score, ...]:
     return tuple(found)
 
 
-def is_moment(phis: Phis, score: Score) -> bool:
-    """Whether every phi is a power of the score at its segment."""
-    pairs = zip(phis, score.scores, strict=True)
-    return all(phi == 0 or power_of(phi, own) for phi, own in pairs)
+def is_moment(phis: Phis, when: Whens, score: Score) -> bool:
+    """Whether every phi is a power of the score at its segment, and at the very points that the reference sees."""
+    rows = zip(phis, when, score.scores, score.when, strict=True)
+    return all(phi == 0 or (power_of(phi, own) and test == seen) for phi, test, own, seen in rows)
 
 
 def same_score(phis: Phis) -> Phis:

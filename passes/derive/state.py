@@ -201,7 +201,7 @@ class State:
     def _moment_gauge(self, phis: Phis, when: Whens) -> int | None:
         """Powers of a score are kept about a value near its mean."""
         for place, reference in enumerate(self.references):
-            if reference.op == "mean" and is_moment(phis, reference.of):
+            if reference.op == "mean" and is_moment(phis, when, reference.of):
                 return place
         bases = tuple(base_of(phi) or (phi if phi in self.bases else None) for phi in phis)
         if any(base is None and phi != 0 for base, phi in zip(bases, phis, strict=True)) or not any(bases):

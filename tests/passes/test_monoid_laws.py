@@ -44,6 +44,16 @@ MINUS_INFINITY = {
     "extrema": "O[b,h,m] = max[n](S)",
 }
 
+# the same score under different conditions
+DOMAINS = {
+    "moments": "O[b,h,m] = var[n](S where m - n < 3 and n <= m)\n    P[b,h,m] = var[n](S)",
+    "exponents": "O[b,h,m] = logsumexp[n](S where m - n < 3 and n <= m)\n    P[b,h,m] = logsumexp[n](S)",
+    "both": "O[b,h,m] = logsumexp[n](S where n < m - 1)\n    P[b,h,m] = var[n](S where n <= m) + max[n](S)",
+}
+DOMAIN_HEAD = (
+    "attention p(Q[b,h,m,e], K[b,h,n,e]) -> O, P:\n    index N - M <= m < N\n    S[b,h,m,n] = Q * K / sqrt(E)\n    "
+)
+
 # folds over the keys and another index at once
 SEVERAL = {
     "groups": "attention p(Q[m,e], K[n,j,e], V[n,j,f]) -> O:\n    require J <= 8\n    S[m,n,j] = Q * K where n <= m\n"
@@ -96,11 +106,21 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
         torch.testing.assert_close(value, other[name], rtol=1e-9, atol=1e-9, equal_nan=True)
 
 
+def seen_by_references(monoid: Monoid) -> None:
+    """A reference sees every point of the sums that are taken relative to it: else it moves under them."""
+    gauges = {item.name: item for item in monoid.stage.monoid.gauges}
+    for item in monoid.stage.monoid.accumulators:
+        for lift in item.lifts if item.gauge else ():
+            (own,) = (other for other in gauges[str(item.gauge)].lifts if other.segment == lift.segment)
+            assert set(own.when) <= set(lift.when)
+
+
 def laws(monoid: Monoid, seed: int) -> None:
     """Identity, associativity, commutativity, and outputs equal to the definition."""
     dice = random.Random(seed)
     names = [item.name for item in monoid.stage.monoid.parts]
     assert len(set(names)) == len(names)
+    seen_by_references(monoid)
     nothing = monoid.lift(tuple(None for _ in monoid.stage.monoid.segments))
     whole = monoid.lift(monoid.whole())
     same(monoid.merge(whole, nothing), whole)
@@ -144,6 +164,14 @@ def test_the_states_of_rewritten_specs_are_monoids(file: Path) -> None:
 @pytest.mark.parametrize("name", SEVERAL)
 def test_the_states_of_folds_over_several_indices_are_monoids(name: str) -> None:
     found = monoids(attnc.compile(f"{SEVERAL[name]}\n"), {"m": 5, "n": 8, "j": 3, "u": 3, "e": 3, "f": 2}, 5)
+    assert found
+    for monoid in found:
+        laws(monoid, 7)
+
+
+@pytest.mark.parametrize("name", DOMAINS)
+def test_the_states_of_one_score_under_different_conditions_are_monoids(name: str) -> None:
+    found = monoids(attnc.compile(f"{DOMAIN_HEAD}{DOMAINS[name]}\n"), SHAPE, 5)
     assert found
     for monoid in found:
         laws(monoid, 7)
