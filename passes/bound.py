@@ -54,8 +54,8 @@ def passes(cascade: Cascade, plan: Plan, written: Cascade | None = None) -> dict
 
 def _passes(shapes: Shapes, plan: Plan, counted: Count) -> Passes:
     written = counted.as_written
-    waiting = ((number, called(shapes, name)) for number, name in sorted(counted.waits.items()))
-    waits = ", ".join(f"pass {number} waits for {name}" for number, name in waiting)
+    waiting = sorted(counted.waits.items())
+    waits = ", ".join(f"pass {number} waits for {called(shapes, name)}" for number, name in waiting)
     direction = "passes in both directions" if counted.both_directions else ""
     cascade = Bound(written, waits or direction or _once(written))
     function = _function(shapes, counted)

@@ -27,6 +27,8 @@ def part_of(shapes: Shapes, name: str) -> Part:
 
 def called(shapes: Shapes, name: str) -> str:
     """A tensor's name; of one that attnc made, what it is in the tensor that the spec has."""
+    if name not in shapes.tensors:  # of the cascade before its rewrites
+        return f"`{name}`"
     owner = _owner(shapes, name)
     value = shapes.tensors[name].parts[0].value
     if owner != name and isinstance(value, Reduce | Order):

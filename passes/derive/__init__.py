@@ -10,6 +10,7 @@ from typing import Any
 from attnc.ir.cascade import Expr, Var
 from attnc.ir.stage import Monoid
 from attnc.ir.types import types_of
+from attnc.passes.derive.adding import add
 from attnc.passes.derive.algebra import OPAQUE, Algebra, MixedError
 from attnc.passes.derive.assemble import assembled, names_of_gauges
 from attnc.passes.derive.close import close
@@ -79,7 +80,7 @@ def _state(problem: Problem, algebra: Algebra, wish: Wish) -> State:
         state.look_at(item)
     for item in problem.members:
         with _refusing(item.tensor, algebra):
-            state.add(item)
+            add(state, item)
     return state
 
 

@@ -9,7 +9,7 @@ from attnc import compiler
 from attnc.ir.stage import Plan, Stream
 from attnc.ir.walk import walk
 from attnc.library import Library
-from attnc.passes.derive.state import State
+from attnc.passes.derive.adding import add as add_to
 from attnc.passes.families import Shapes
 from attnc.passes.fewest import fewest
 
@@ -29,7 +29,7 @@ def planned(text: str) -> Plan:
 
 def added(text: str) -> tuple[Plan, int]:
     """The plan, and how many reductions were added to a state on the way."""
-    with patch.object(State, "add", autospec=True, side_effect=State.add) as add:
+    with patch("attnc.passes.derive.add", side_effect=add_to) as add:
         return planned(text), add.call_count
 
 
@@ -75,6 +75,6 @@ def test_a_refusal_is_remembered_with_its_places() -> None:
 def test_bounds_are_worked_out_once() -> None:
     cascade = compiler.explicit(compiler.stated(attnc.compile(REFUSED).spec, {}, Library(None)))
     first = fewest(Shapes(cascade), "n")
-    with patch.object(State, "add", autospec=True, side_effect=State.add) as add:
+    with patch("attnc.passes.derive.add", side_effect=add_to) as add:
         assert fewest(Shapes(cascade), "n") == first
     assert add.call_count == 0
