@@ -29,24 +29,23 @@ def _outputs(shapes: Shapes, index: str) -> Iterator[str]:
     for name in shapes.cascade.outputs:
         tensor = shapes.tensors.get(name)
         if tensor is not None and any(index in part.indices for part in tensor.parts):
-            waits = _completed(shapes, name, index, frozenset())
+            waits = _completed(shapes, name, index)
             if waits:
                 yield f"output `{name}` has a value for each {index} and needs a completed reduction over {index}"
 
 
-def _completed(shapes: Shapes, name: str, index: str, seen: frozenset[str]) -> str:
+def _completed(shapes: Shapes, name: str, index: str) -> str:
     """A reduction over the index whose value a tensor needs; one that the tensor itself makes does not count."""
-    if name in seen:
-        return ""
-    for part in shapes.tensors[name].parts:
-        for node in walk(part):
+    seen, queue = {name}, [name]
+    while queue:
+        for node in walk(shapes.tensors[queue.pop()]):
             if not isinstance(node, Read) or node.tensor not in shapes.tensors:
                 continue
             if index not in free_indices(node) and _reduces(shapes.tensors[node.tensor], index):
                 return node.tensor
-            below = _completed(shapes, node.tensor, index, seen | {name})
-            if below:
-                return below
+            if node.tensor not in seen:
+                seen.add(node.tensor)
+                queue.append(node.tensor)
     return ""
 
 
@@ -58,7 +57,7 @@ def _across(shapes: Shapes, order: list[str], index: str) -> Iterator[str]:
         for other in (item for item in order if item in _reads(shapes, name)):
             tensor = shapes.tensors[other]
             along = any(index in part.indices for part in tensor.parts)
-            if along and _crosses(tensor, index) and _completed(shapes, other, index, frozenset()):
+            if along and _crosses(tensor, index) and _completed(shapes, other, index):
                 whole = called(shapes, other)
                 yield f"{called(shapes, name)} folds over {index} what {whole} normalises across, from such a fold"
 

@@ -48,7 +48,8 @@ def fewest(shapes: Shapes, index: str) -> Fewest | None:
         elif name in outputs and _along(shapes, shapes.tensors[name], family):
             number = last + bool(latest)
         if number > last:
-            reasons.setdefault(number, f"{called(shapes, name)} waits for {listed(shapes, latest)}")
+            why = f"waits for {listed(shapes, latest)}" if latest else "is made anew in every round"
+            reasons.setdefault(number, f"{called(shapes, name)} {why}")
     return Fewest(max((1, *passes.values(), *reasons)), tuple(reasons[number] for number in sorted(reasons)))
 
 
