@@ -21,6 +21,7 @@ from attnc.runtime.execute import execute
 from attnc.runtime.machine import features
 from attnc.runtime.memory import enough_memory
 from attnc.runtime.program import Program
+from attnc.runtime.types import compute_type
 
 
 class CompiledAttention:
@@ -49,8 +50,10 @@ class CompiledAttention:
     def _bind(self, args: tuple[object, ...], named: Mapping[str, object]) -> Bound:
         bound = bind(self.program.stated, args, named)
         refuse_gradient(bound)
-        integers = {item.name for item in self.program.stated.inputs if item.type == "int"}
-        tensors = {name: tensor.long() if name in integers else tensor for name, tensor in bound.tensors.items()}
+        compute = compute_type(bound.types)
+        kinds = {item.name: torch.int64 for item in self.program.stated.inputs if item.type == "int"}
+        kinds |= {item.name: compute for item in self.program.stated.inputs if item.type == "real" and item.default}
+        tensors = {name: tensor.to(kinds.get(name, tensor.dtype)) for name, tensor in bound.tensors.items()}
         return Bound(tensors, bound.sizes, bound.device)
 
     def _build(self, stage: Stream, dtypes: Mapping[str, DType], extents: Mapping[str, int]) -> Built:

@@ -65,9 +65,9 @@ def real_type(name: str) -> torch.dtype:
 
 
 def input_types(program: Program, dtype: torch.dtype) -> dict[str, torch.dtype]:
-    """The inputs' types where every real one has `dtype`."""
+    """The inputs' types where every real one has `dtype`; an optional one is left to the type of computation."""
     plain = {"real": dtype, "int": torch.int64, "bool": torch.bool}
-    return {item.name: plain[item.type] for item in program.stated.inputs}
+    return {item.name: plain[item.type] for item in program.stated.inputs if item.default is None}
 
 
 def kernels(program: Program, target: str, dtype: str, shape: Mapping[str, int]) -> dict[str, GeneratedKernel]:

@@ -28,15 +28,17 @@ def compute_type(given: Mapping[str, torch.dtype]) -> torch.dtype:
 def value_types(cascade: Cascade, given: Mapping[str, torch.dtype]) -> dict[str, torch.dtype]:
     """The type of each input and tensor.
 
-    The first output has the first real input's type; every other computed real is float32, or float64 if an
-    input is; integers are int64. Inputs that were not given take the type of computation.
+    The first output has the first real input's type, further real outputs are float32, or float64 if that input
+    is. What lies between, and inputs that were not given, have the type of computation; integers are int64.
     """
-    compute = compute_type(given)
-    plain = {"real": compute, "int": torch.int64, "bool": torch.bool}
+    plain = {"real": compute_type(given), "int": torch.int64, "bool": torch.bool}
     types = {item.name: given.get(item.name, plain[item.type]) for item in cascade.inputs}
     types |= {tensor.name: plain[tensor.type] for tensor in cascade.tensors}
     reals = [given[item.name] for item in cascade.inputs if item.type == "real" and item.name in given]
-    first = cascade.tensor(cascade.outputs[0]) if cascade.outputs else None
-    if reals and first is not None and first.type == "real":
-        types[first.name] = reals[0]
+    first = reals[0] if reals else torch.float32
+    further = torch.float64 if first == torch.float64 else torch.float32
+    for position, name in enumerate(cascade.outputs):
+        tensor = cascade.tensor(name)
+        if tensor is not None and tensor.type == "real":
+            types[name] = further if position else first
     return types

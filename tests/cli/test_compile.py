@@ -149,6 +149,14 @@ def test_a_spec_without_a_stream_compiles_to_a_folder_that_runs(tmp_path: Path) 
     assert attention(torch.ones(3)).tolist() == [2.0, 2.0, 2.0]
 
 
+@pytest.mark.parametrize("beta", [None, 2.0, torch.tensor(2.0, dtype=torch.bfloat16)])
+def test_an_optional_input_may_be_left_out_in_any_type(beta: Any, tmp_path: Path) -> None:
+    spec = EXAMPLES / "05_sigmoid.attn"
+    attention = CompiledAttention(compiled(tmp_path, spec, "--shape", "e=8,f=8", "--dtype", "bf16"))
+    x = torch.randn(1, 2, 9, 8, dtype=torch.bfloat16)
+    assert torch.equal(attention(x, x, x, beta), attnc.load(spec)(x, x, x, beta))
+
+
 @pytest.mark.offline
 @pytest.mark.parametrize("target", ["sm_80", "sm_90", "sm_100", "gfx942"])
 def test_kernels_for_machines_that_are_not_here(target: str, tmp_path: Path) -> None:

@@ -4,8 +4,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import attnc
+from attnc.runtime.draw import draw
 
 ROOT = Path(__file__).parents[2]
 LENGTH, HEADS, WIDTH = 16384, 2, 64
@@ -50,3 +56,33 @@ def test_peak_memory_is_that_of_inputs_outputs_and_tiles(name: str) -> None:
     assert found["grown"] >= 0.8 * found["outputs"], "the outputs were not measured"
     assert found["inputs"] + found["grown"] <= 1.2 * held, found
     assert held < found["pairs"] / 10
+
+
+class Largest(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes the most elements that any tensor made meanwhile has room for."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = function(*args, **(kwargs or {}))
+        for item in found if isinstance(found, list | tuple) else [found]:
+            if isinstance(item, torch.Tensor):
+                width = item.element_size()
+                self.elements = max(self.elements, item.untyped_storage().nbytes() // width)
+        return found
+
+
+@pytest.mark.parametrize("name", ["01_causal_softmax", "03_softcap_window", "04_gqa_sink_window", "11_score_moments"])
+def test_no_tensor_of_a_streamed_run_has_room_for_all_pairs(name: str) -> None:
+    length, width = 512, 8
+    sizes = {"b": 1, "h": 1, "g": 1, "m": length, "n": length, "e": width, "f": width}
+    attention = attnc.load(ROOT / "examples" / f"{name}.attn", strict=True)
+    cascade = attention.program().stated
+    used = {index for item in cascade.inputs for index in item.indices}
+    inputs = draw(cascade, {index: sizes[index] for index in used}, {}, torch.float32, 0)
+    with Largest() as streamed:  # type: ignore[no-untyped-call]
+        attention(**inputs)
+    with Largest() as whole:  # type: ignore[no-untyped-call]
+        attention.reference(**inputs)
+    assert 0 < streamed.elements <= length * width
+    assert whole.elements >= length * length, "the definition was not watched"
