@@ -1,7 +1,9 @@
-"""Triton runs in its interpreter, and nothing is left in the user's cache."""
+"""Triton runs in its interpreter, nothing is left in the user's cache, no test hears what another was told."""
 
 import os
+import sys
 import tempfile
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,3 +14,11 @@ os.environ["ATTNC_CACHE"] = tempfile.mkdtemp(prefix="attnc-tests-")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--update-golden` writes what is printed now in place of what the documents show."""
     parser.addoption("--update-golden", action="store_true", help="rewrite the transcripts in the documents")
+
+
+@pytest.fixture(autouse=True)
+def _hear_announcements_anew() -> Iterator[None]:
+    """What is announced once per process is announced once per test."""
+    yield
+    if "attnc.runtime.build" in sys.modules:
+        sys.modules["attnc.runtime.build"]._announced.cache_clear()

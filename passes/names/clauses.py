@@ -37,7 +37,9 @@ def _refused(scope: Scope, item: syntax.Require) -> AttnError:
         if name in names and isinstance(value, Const)
     ]
     note = (f"here {', '.join(values)}",) if values else ()
-    return error("A140", "this requirement does not hold for these options", item.span, "is false", notes=note)
+    clashes = ((scope.call, "called here"),) if scope.call is not None else ()
+    what = "this requirement does not hold for these options"
+    return error("A140", what, item.span, "is false", clashes=clashes, notes=note)
 
 
 def defaults(resolver: Resolver, attention: syntax.Attention) -> None:

@@ -24,6 +24,10 @@ NESTED = {
     "choices": HEAD + f"    O[m] = X{' if true else X' * DEEP}\n",
     "calls": HEAD + f"    O[m] = {'exp(' * DEEP}X{')' * DEEP}\n",
     "blocks": HEAD + "".join(f"{' ' * (4 + depth)}O[m] = X:\n" for depth in range(DEEP)),
+    "definitions": "def f0(x) = x\n"
+    + "".join(f"def f{n + 1}(x) = f{n}(f{n}(x))\n" for n in range(60))
+    + HEAD
+    + "    O[m] = f60(X)\n",
     "statements": HEAD
     + "    T0[m] = X\n"
     + "".join(f"    T{n + 1}[m] = T{n} + 1\n" for n in range(CHAIN))

@@ -9,7 +9,6 @@ import torch
 import attnc
 from attnc.contract import judge, references
 from attnc.ir.stage import Plan, Refusal, Stream
-from attnc.runtime.build import _announced
 from attnc.runtime.draw import draw
 
 SPECS = Path(__file__).parent / "refused"
@@ -103,7 +102,6 @@ def test_a_refused_spec_still_runs_announced(name: str) -> None:
     cascade = attention.program().stated
     used = {index for item in cascade.inputs for index in item.indices}
     inputs = draw(cascade, {index: SHAPE[index] for index in used}, {}, torch.float32, 3)
-    _announced.cache_clear()
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         results = attention(**inputs)
