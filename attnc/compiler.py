@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
+from attnc.ir.adjoint import Backward
 from attnc.ir.cascade import Cascade
 from attnc.ir.kernel import DType, Kernel
 from attnc.ir.stage import Plan, Stream
@@ -36,10 +37,13 @@ def rewrites() -> dict[str, Callable[[Cascade], Cascade]]:
 
 def explicit(cascade: Cascade) -> Cascade:
     """The same expanded and rewritten: what the plan is made for."""
-    found = expanded(cascade)
+    return _rewritten(expanded(cascade))
+
+
+def _rewritten(cascade: Cascade) -> Cascade:
     for rewrite in rewrites().values():
-        found = rewrite(found)
-    return found
+        cascade = rewrite(cascade)
+    return cascade
 
 
 def planned(cascade: Cascade) -> Plan:
@@ -50,6 +54,18 @@ def planned(cascade: Cascade) -> Plan:
     found = plan(cascade)
     check_limits(cascade, found)
     return found
+
+
+def differentiated(cascade: Cascade, found: Plan, wanted: Iterable[str], given: Iterable[str]) -> Backward:
+    """The backward of a planned cascade: the gradients of `wanted` inputs from what comes in at the outputs `given`."""
+    from attnc.passes.differentiate import backward
+    from attnc.passes.plan import plan
+
+    def ready(adjoint: Cascade) -> tuple[Cascade, Plan]:
+        rewritten = _rewritten(adjoint)
+        return rewritten, plan(rewritten)
+
+    return backward(cascade, found, wanted, given, ready)
 
 
 def lowered(

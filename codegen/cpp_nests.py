@@ -78,7 +78,8 @@ class Nests(Printer):
 
     def _temporary(self, node: k.Value) -> str:
         self.temporaries += 1
-        name = f"x{self.temporaries}"
+        while (name := f"x{self.temporaries}") in self.named:
+            self.temporaries += 1
         self.named[name] = self._type(node)
         return name
 

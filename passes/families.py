@@ -26,6 +26,7 @@ from attnc.ir.node import Node
 from attnc.ir.operators import COMPARISONS
 from attnc.ir.sizes import whole
 from attnc.ir.walk import top_down, walk
+from attnc.passes.sums import from_terms, linear_terms
 
 SHORT = 64  # a constant extent of so many points is no length
 POLYNOMIAL = ("add", "sub", "mul", "div", "neg", "real", "int", "stop")
@@ -115,13 +116,16 @@ class Shapes:
 
     @cached_property
     def _positions(self) -> frozenset[str]:
-        """The indices that are compared with, or added to, another one: positions along a sequence."""
+        """The indices that are compared with, or added to, another one: positions along a sequence.
+
+        In K[j * 16 + u] they are digits of one position, and neither need be long.
+        """
         found: set[str] = set()
         for tensor in self.cascade.tensors:
             for node in walk(tensor):
                 subs = node.subs if isinstance(node, Read) else ()
                 tests = node.args if isinstance(node, Map) and node.op in COMPARISONS else ()
-                for expr in (*subs, *((node,) if tests and all(map(_whole, tests)) else ())):
+                for expr in (*map(_without_digits, subs), *((node,) if tests and all(map(_whole, tests)) else ())):
                     indices = {item.index for item in walk(expr) if isinstance(item, Coord)}
                     if len(indices) > 1 and isinstance(expr, Map):
                         found |= indices
@@ -236,6 +240,15 @@ def _is_function(node: Node) -> bool:
 def _whole(expr: Expr) -> bool:
     """Whether an expression is made of positions and sizes alone."""
     return not any(isinstance(node, Read | Reduce) for node in walk(expr))
+
+
+def _without_digits(sub: Expr) -> Expr:
+    """A subscript without the terms that are a multiple of a position."""
+    if not isinstance(sub, Map) or sub.op not in ("add", "sub"):
+        return sub
+    terms = linear_terms(sub)
+    scaled = {t for t, factor in terms.items() if abs(factor) > 1 or (isinstance(t, Map) and t.op == "mul")}
+    return from_terms({term: factor for term, factor in terms.items() if term not in scaled})
 
 
 def is_pointwise(expr: Expr) -> bool:

@@ -1,7 +1,8 @@
 """What an error code means: what provokes it, and the text it provokes.
 
-A spec may end its story with a call, `# call: Q=float32[1,2,5,4], seg=int64[3], W=3`, with `# strict`, or with
-`# checks`, which runs its check clauses. What no spec provokes has a page that begins with a command.
+A spec may end its story with a call, `# call: Q=float32[1,2,5,4], seg=int64[3], W=3` (`# gradients: ..` where it asks
+for them), with `# strict`, or with `# checks`, which runs its check clauses. What no spec provokes has a page that
+begins with a command.
 """
 
 from __future__ import annotations
@@ -53,9 +54,9 @@ def provoke(spec: Path) -> str:
     try:
         source = Source(spec.name, read(spec).text)
         attention = Attention(Spec(source, None, spec.parent), strict="# strict" in source.text)
-        call = re.search(r"^# call:(.*)$", source.text, re.MULTILINE)
+        call = re.search(r"^# (call|gradients):(.*)$", source.text, re.MULTILINE)
         if call:
-            attention(**_arguments(call[1]))
+            attention(**_arguments(call[2], gradients=call[1] == "gradients"))
         elif "# checks" in source.text:
             run_checks(attention.spec, attention.signature.name, "oracle")
         elif attention.signature.needed:
@@ -65,8 +66,8 @@ def provoke(spec: Path) -> str:
     return ""
 
 
-def _arguments(text: str) -> dict[str, object]:
-    """The tensors and numbers of a call: `Q=float32[1,2]`, `W=3`, `x=none`."""
+def _arguments(text: str, *, gradients: bool) -> dict[str, object]:
+    """The tensors and numbers of a call: `Q=float32[1,2]`, `W=3`, `x=none`; real ones may ask for gradients."""
     import torch
 
     values: dict[str, object] = {}
@@ -74,7 +75,8 @@ def _arguments(text: str) -> dict[str, object]:
         if kind:
             extents = [int(extent) for extent in shape.split(",") if extent]
             where = {"device": "meta"} if kind == "meta" else {"dtype": getattr(torch, kind)}
-            values[name] = torch.zeros(extents, **where)
+            tensor = torch.zeros(extents, **where)
+            values[name] = tensor.requires_grad_(gradients and tensor.is_floating_point())
         else:
             values[name] = {"true": True, "false": False}.get(number, number if number.isalpha() else float(number))
             if number.lstrip("-").isdigit():

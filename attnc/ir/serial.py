@@ -9,11 +9,11 @@ import json
 from dataclasses import fields
 from typing import Any
 
-from attnc.ir import cascade, kernel, stage
+from attnc.ir import adjoint, cascade, kernel, stage
 from attnc.ir.node import Node
 from attnc.source import NOWHERE, Source, Span
 
-_LEVELS = {"c": cascade, "s": stage, "k": kernel}
+_LEVELS = {"a": adjoint, "c": cascade, "s": stage, "k": kernel}
 _CLASSES: dict[str, type] = {
     f"{level}.{name}": item
     for level, module in _LEVELS.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import namedtuple
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,7 +15,8 @@ from attnc.ir.cascade import Cascade
 from attnc.ir.stage import Refusal
 from attnc.ir.target import find_target
 from attnc.library import Spec
-from attnc.runtime.bind import Bound, bind, refuse_gradient
+from attnc.runtime.autograd import differentiable, wanted_inputs
+from attnc.runtime.bind import Bound, bind
 from attnc.runtime.build import announce, built, target_of
 from attnc.runtime.carry import NEXT
 from attnc.runtime.convert import setting
@@ -32,12 +33,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """What the last call ran, stage by stage."""
+    """What the last call ran, stage by stage, and its backward, once that has run."""
 
     stages: tuple[StageRun, ...]
+    backward: list[StageRun] = field(default_factory=list)
 
     def __str__(self) -> str:
-        return "\n".join(f"{run.name}: {run.plan} on {run.backend}" for run in self.stages)
+        return "\n".join(f"{run.name}: {run.plan} on {run.backend}" for run in (*self.stages, *self.backward))
 
 
 class Attention:
@@ -88,7 +90,7 @@ class Attention:
         """The outputs by the definition itself, statement by statement in float64."""
         from attnc.ir.interpret import run
 
-        program, bound = self._bind(args, named, grad=True)
+        program, bound = self._bind(args, named)
         with enough_memory(f"for the definition of `{self.signature.name}`, which keeps whole tensors"):
             result = run(program.stated, bound.tensors, sizes=bound.sizes)
         return packed(program.stated, owned(result.outputs, bound.tensors.values()))
@@ -108,7 +110,7 @@ class Attention:
         options = {name: value for name, value in named.items() if name in self.signature.options}
         ran = self.last_run.stages if self.last_run else ()
         if args or set(named) - set(options):
-            program, bound = self._bind(args, named, grad=True)
+            program, bound = self._bind(args, named)
             place = find_target(target) if target else target_of(bound.device)
             return explain(program, Setting(bound.sizes, bound.types, place, ran))
         program = self.program(options)
@@ -126,21 +128,23 @@ class Attention:
         return kernels(program, target, dtype, checked_shape(program.stated, shape or {}))
 
     def _bind(
-        self, args: tuple[object, ...], named: Mapping[str, object], *, grad: bool = False, step: bool = False
+        self, args: tuple[object, ...], named: Mapping[str, object], *, step: bool = False
     ) -> tuple[Program, Bound]:
         options = {name: value for name, value in named.items() if name in self.signature.options}
         program = self.program(options, step=step)
         bound = bind(program.stated, args, {name: value for name, value in named.items() if name not in options})
-        if not grad:
-            refuse_gradient(bound)
         return program, bound
 
     def _execute(self, program: Program, bound: Bound) -> dict[str, torch.Tensor]:
         for refusal, names in _slower(program).items():
             reason = f" ({refusal.code}: {refusal.reason})" if refusal else ""
             announce(f"attnc: {names} of `{self.signature.name}` by statements, a slower path{reason}")
-        target = target_of(bound.device)
+        target, wanted = target_of(bound.device), wanted_inputs(bound)
         with enough_memory(f"to run `{self.signature.name}`"):
+            if wanted:
+                outputs, call = differentiable(program, bound, wanted)
+                self.last_run = Run(tuple(call.forward), call.backward)
+                return outputs
             outputs, runs = execute(program, bound, lambda *stage: built(program, target, *stage))
         self.last_run = Run(tuple(runs))
         return outputs

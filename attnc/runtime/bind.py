@@ -149,12 +149,3 @@ def _check_range(index: str, sizes: Mapping[str, int], span: Range) -> None:
             span.span,
             "declared here",
         )
-
-
-def refuse_gradient(bound: Bound) -> None:
-    """Error A401 where a gradient is asked for."""
-    asked = [name for name, tensor in bound.tensors.items() if tensor.requires_grad]
-    if asked and torch.is_grad_enabled():
-        names = ", ".join(f"`{name}`" for name in asked)
-        helps = ("call it under `torch.no_grad()`", "use `.reference(..)`, which is differentiable")
-        raise error("A401", f"gradients are asked for {names}, but kernels have no backward yet", helps=helps)

@@ -15,7 +15,8 @@ from attnc.ir.serial import load
 from attnc.ir.stage import Stream
 from attnc.ir.target import find_target
 from attnc.runtime.attention import packed
-from attnc.runtime.bind import Bound, bind, refuse_gradient
+from attnc.runtime.autograd import wanted_inputs
+from attnc.runtime.bind import Bound, bind
 from attnc.runtime.build import Built
 from attnc.runtime.execute import execute
 from attnc.runtime.machine import features
@@ -49,7 +50,7 @@ class CompiledAttention:
 
     def _bind(self, args: tuple[object, ...], named: Mapping[str, object]) -> Bound:
         bound = bind(self.program.stated, args, named)
-        refuse_gradient(bound)
+        _refuse_gradient(bound)
         compute = compute_type(bound.types)
         kinds = {item.name: torch.int64 for item in self.program.stated.inputs if item.type == "int"}
         kinds |= {item.name: compute for item in self.program.stated.inputs if item.type == "real" and item.default}
@@ -94,3 +95,11 @@ def _check(signature: Kernel, dtypes: Mapping[str, DType], extents: Mapping[str,
 def _other(found: str, compiled_for: object, flag: str) -> AttnError:
     what = f"{found}, but this kernel was compiled for {compiled_for}"
     return error("A631", what, helps=(f"compile the spec again with `{flag}`",))
+
+
+def _refuse_gradient(bound: Bound) -> None:
+    """Error A401 where a gradient is asked for."""
+    names = ", ".join(f"`{name}`" for name in wanted_inputs(bound))
+    if names:
+        helps = ("call it under `torch.no_grad()`", "load the spec with `attnc.load`: its calls are differentiable")
+        raise error("A401", f"gradients are asked for {names}, but a compiled folder holds no backward", helps=helps)

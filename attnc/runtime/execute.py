@@ -49,16 +49,33 @@ class Execution:
         return self.program.explicit
 
 
-def execute(program: Program, bound: Bound, build: Builder) -> tuple[dict[str, torch.Tensor], list[StageRun]]:
-    """The values of the outputs, by name, and what ran."""
-    types = value_types(program.explicit, bound.types)
-    call = Execution(program, bound, build, types, widened(program.explicit, bound.tensors))
+def execute(
+    program: Program,
+    bound: Bound,
+    build: Builder,
+    held: Iterable[str] = (),
+    types: Mapping[str, torch.dtype] | None = None,
+) -> tuple[dict[str, torch.Tensor], list[StageRun]]:
+    """The values of the outputs and of what else is to be `held`, by name, and what ran; `types` overrule the rules."""
+    found = {**value_types(program.explicit, bound.types), **(types or {})}
+    call = Execution(program, bound, build, found, widened(program.explicit, bound.tensors))
     call.values.update(_defaults(call))
     runs = []
     for position, stage in enumerate(program.plan.stages):
         runs.append(_host(call, stage) if isinstance(stage, Host) else _stream(call, stage))
-        _release(call, program.plan.stages[position + 1 :])
-    return owned({name: call.values[name] for name in program.explicit.outputs}, bound.tensors.values()), runs
+        _release(call, program.plan.stages[position + 1 :], held)
+    outputs = {name: call.values[name].to(call.types[name]) for name in program.explicit.outputs}
+    outputs = owned(outputs, bound.tensors.values())
+    return {name: call.values[name] for name in held} | outputs, runs
+
+
+def again(program: Program, bound: Bound, build: Builder, names: Iterable[str]) -> dict[str, torch.Tensor]:
+    """The tensors of a call, and those that these host stages compute from them."""
+    call = Execution(program, bound, build, value_types(program.explicit, bound.types), dict(bound.tensors))
+    for stage in program.plan.stages:
+        if stage.name in names and isinstance(stage, Host):
+            _host(call, stage)
+    return call.values
 
 
 def owned(outputs: Mapping[str, torch.Tensor], given: Iterable[torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -90,8 +107,7 @@ def _host(call: Execution, stage: Host) -> StageRun:
     assert own is not None, "a host stage has a cascade of its own"
     given = {item.name: call.values[item.name] for item in own.inputs}
     result = interpret(own, given, dtype=compute_type(call.bound.types), sizes=call.bound.sizes)
-    for name, tensor in result.outputs.items():
-        call.values[name] = tensor.to(call.types[name])
+    call.values.update(result.outputs)  # in the type of computation: what reads an output reads it before it is rounded
     return StageRun(stage.name, "host", "torch", refusal=stage.refusal.code if stage.refusal else None)
 
 
@@ -115,8 +131,8 @@ def _allocate(call: Execution, name: str) -> torch.Tensor:
     return torch.empty(shape, dtype=call.types[name], device=call.bound.device)
 
 
-def _release(call: Execution, later: tuple[Stage, ...]) -> None:
+def _release(call: Execution, later: tuple[Stage, ...], held: Iterable[str]) -> None:
     """Forget what no later stage reads, so that peak memory is what the plan says."""
-    needed = set(call.cascade.outputs).union(*(call.program.needs[stage.name].tensors for stage in later))
+    needed = {*call.cascade.outputs, *held}.union(*(call.program.needs[stage.name].tensors for stage in later))
     for name in set(call.values) - needed:
         del call.values[name]

@@ -75,8 +75,10 @@ def _mapped(op: str, args: tuple[Expr, ...], ends: list[Interval]) -> Interval:
             return (-high, -low)
         case "add", [a, b]:
             return _plus(a, b)
-        case "sub" | "shift", [a, (low, high)]:
+        case "sub", [a, (low, high)]:
             return _plus(a, (-high, -low))
+        case "shift", _:  # to a maximum, or to more
+            return (-math.inf, 0.0)
         case "mul", [a, b]:
             return _times(a, b, same=args[0] == args[1])
         case "div", [a, (low, high)] if low == high != 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attnc.ir import kernel as k
 from attnc.ir.cascade import Expr, Reduce
+from attnc.ir.indices import free_indices
 from attnc.passes.lower.eliminate import eliminated, is_contraction
 from attnc.passes.lower.inner import CHUNK, NeedsPointsError, chunk, completed, looped, stepping, walks_tiles
 from attnc.passes.lower.lanes import NAMES, along, identity, selected
@@ -62,7 +63,10 @@ def _opened(
 ) -> tuple[tuple[str, ...], Product, tuple[Expr, ...]]:
     """A sum inside the product whose value would carry three axes joins the outer sum: sums commute."""
     for place, factor in enumerate(product.above):
-        if isinstance(factor, Reduce) and factor.op == "sum" and len(axes_of(values, factor)) > 2:
+        beside = (*product.above[:place], *product.above[place + 1 :], *product.below, *when)
+        free = frozenset[str]().union(*map(free_indices, beside))
+        alone = isinstance(factor, Reduce) and free.isdisjoint(factor.over)  # no factor means another index by it
+        if alone and isinstance(factor, Reduce) and factor.op == "sum" and len(axes_of(values, factor)) > 2:
             inner = factors(factor.body)
             above = [*product.above[:place], *inner.above, *product.above[place + 1 :]]
             joined = Product(above, product.below + inner.below)

@@ -105,7 +105,6 @@ def test_a_step_carries_the_state() -> None:
     ("code", "mistake"),
     [
         ("A607", lambda f: f(*tensors(), torch.ones(1))),
-        ("A401", lambda f: f(*(t.requires_grad_() for t in tensors()))),
         ("A630", lambda f: f.kernels()),
         ("A503", lambda f: f.kernels(target="sm_1", shape={"e": 4, "f": 4})),
         ("A603", lambda f: f.kernels(dtype="fp8", shape={"e": 4, "f": 4})),

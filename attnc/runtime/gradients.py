@@ -1,0 +1,158 @@
+"""The backward of a program: derived once, kept on disk as programs are, run stage by stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import torch
+
+from attnc.ir.adjoint import Adjoint, Backward, Kept
+from attnc.ir.cascade import Cascade, Coord, Tensor
+from attnc.ir.interpret import run as interpret
+from attnc.ir.serial import dump, load
+from attnc.ir.stage import Finish, Plan, Stage, Stream
+from attnc.ir.target import Target
+from attnc.runtime import cache
+from attnc.runtime.bind import Bound
+from attnc.runtime.build import built
+from attnc.runtime.execute import StageRun, execute
+from attnc.runtime.program import Program
+from attnc.runtime.types import compute_type
+
+Tensors = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """A program that emits what its backward reads, and that backward: `key` names both in the cache."""
+
+    key: str
+    program: Program
+    backward: Backward
+
+    @cached_property
+    def reached(self) -> frozenset[str]:
+        """The inputs whose gradients are computed."""
+        inputs = {item.name for item in self.program.explicit.inputs}
+        return frozenset(name for step in self.backward.steps for name, _ in step.gradients if name in inputs)
+
+    @cached_property
+    def steps(self) -> tuple[tuple[Adjoint, Program | None], ...]:
+        """Each step with the program that computes it, if it is one."""
+        return tuple((step, self._program(step)) for step in self.backward.steps)
+
+    def _program(self, step: Adjoint) -> Program | None:
+        if step.cascade is None or step.plan is None:
+            return None
+        return Program(cache.key(self.key, step.stage), step.cascade, step.cascade, step.plan)
+
+
+def gradients_of(program: Program, wanted: tuple[str, ...], given: tuple[str, ...]) -> Gradients:
+    """The backward for these inputs from these outputs, from memory or disk where it is known."""
+    key = cache.key(program.key, "backward", wanted, given)
+    if key not in _KNOWN:
+        kept = cache.get(key, "backward")
+        backward = load(kept.decode()) if kept else _derived(program, wanted, given, key)
+        _KNOWN[key] = Gradients(key, _emitting(program, key, backward), backward)
+    return _KNOWN[key]
+
+
+_KNOWN: dict[str, Gradients] = {}
+
+
+def _derived(program: Program, wanted: tuple[str, ...], given: tuple[str, ...], key: str) -> Backward:
+    from attnc import compiler
+
+    backward = compiler.differentiated(program.explicit, program.plan, wanted, given)
+    cache.put(key, "backward", dump(backward).encode())
+    return backward
+
+
+# ---- the forward -------------------------------------------------------------------------------
+
+
+def _emitting(program: Program, key: str, backward: Backward) -> Program:
+    """The program with its stages emitting what is kept for the backward."""
+    kept = dict(backward.kept)
+    if not kept:
+        return program
+    tensors = tuple(_declared(program.explicit, item) for items in kept.values() for item in items)
+    explicit = replace(program.explicit, tensors=(*program.explicit.tensors, *tensors))
+    stages = tuple(_with(stage, kept.get(stage.name, ())) for stage in program.plan.stages)
+    return Program(key, program.stated, explicit, Plan(stages, program.plan.refusals))
+
+
+def _declared(cascade: Cascade, item: Kept) -> Tensor:
+    axes = tuple((cascade.range(index).lo, cascade.range(index).hi) for index in item.indices)
+    return Tensor(item.tensor, axes, item.type, ())
+
+
+def _with(stage: Stage, kept: tuple[Kept, ...]) -> Stage:
+    if not isinstance(stage, Stream) or not kept:
+        return stage
+    further = tuple(Finish(k.tensor, tuple(map(Coord, k.indices)), k.indices, k.value, span=stage.span) for k in kept)
+    return replace(stage, monoid=replace(stage.monoid, finishes=(*stage.monoid.finishes, *further)))
+
+
+# ---- the backward ------------------------------------------------------------------------------
+
+
+def run_backward(
+    gradients: Gradients, values: Bound, incoming: Mapping[str, torch.Tensor], target: Target
+) -> tuple[Tensors, list[StageRun]]:
+    """The gradients of the inputs by name, and what ran.
+
+    `values` are the inputs and the tensors of the forward that the backward reads, `incoming` what comes in at the
+    outputs.
+    """
+    run = _Run(gradients, values, target, dict(incoming))
+    for step, program in gradients.steps:
+        for name, value in (run.by_torch(step) if program is None else run.by_kernels(step, program)).items():
+            run.found[name] = run.found[name] + value if name in run.found else value
+    return {name: run.found[name].to(values.types[name]) for name in gradients.reached}, run.runs
+
+
+@dataclass
+class _Run:
+    """A backward under way: `found` is what comes in at each tensor so far."""
+
+    gradients: Gradients
+    values: Bound
+    target: Target
+    found: Tensors
+    runs: list[StageRun] = field(default_factory=list)
+
+    def by_kernels(self, step: Adjoint, program: Program) -> Tensors:
+        """What a step hands on, by its own plan."""
+        given = {own: self.found[name] for name, own in step.incoming}
+        names = {item.name for item in program.explicit.inputs} - set(given)
+        tensors = {name: self.values.tensors[name] for name in names} | given
+        bound = Bound(tensors, self.values.sizes, self.values.device)
+        types = {own: self._type(name) for name, own in step.gradients}
+        outputs, ran = execute(program, bound, lambda *stage: built(program, self.target, *stage), types=types)
+        self.runs += ran
+        return {name: outputs[own] for name, own in step.gradients}
+
+    def by_torch(self, step: Adjoint) -> Tensors:
+        """What a host stage hands on: PyTorch differentiates its statements."""
+        own = self.gradients.program.needs[step.stage].cascade
+        assert own is not None, "a host stage has a cascade of its own"
+        compute = compute_type(self.values.types)
+        given = {item.name: self.values.tensors[item.name] for item in own.inputs}
+        leaves = {name: given[name].detach().to(compute).requires_grad_() for name, _ in step.gradients}
+        with torch.enable_grad():
+            result = interpret(own, given | leaves, dtype=compute, sizes=self.values.sizes)
+        names = [name for name, _ in step.incoming if result.outputs[name].requires_grad]
+        outputs, incoming = [result.outputs[n] for n in names], [self.found[n].to(compute) for n in names]
+        found = torch.autograd.grad(outputs, list(leaves.values()), incoming, materialize_grads=True)
+        self.runs.append(StageRun(f"d{step.stage}", "host", "torch"))
+        return dict(zip(leaves, found, strict=True))
+
+    def _type(self, name: str) -> torch.dtype:
+        """The type of a gradient: the input's own where it comes from one step, else that of computation."""
+        steps = [step for step in self.gradients.backward.steps if name in dict(step.gradients)]
+        given = self.values.types.get(name)
+        whole = given is None or len(steps) > 1 or name not in self.gradients.reached
+        return compute_type(self.values.types) if whole else given or torch.float32

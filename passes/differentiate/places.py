@@ -1,0 +1,152 @@
+"""What comes in at the elements that an expression reads, as a value at every element of the tensor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import cast
+
+from attnc.ir.cascade import Const, Coord, Expr, Map, Read, Reduce
+from attnc.ir.indices import at, captures, free_indices
+from attnc.ir.node import Node
+from attnc.ir.walk import bottom_up, rebuild, walk
+from attnc.passes.differentiate.reverse import Term
+from attnc.passes.differentiate.writer import Writer
+from attnc.passes.prove import Atoms, Facts
+from attnc.passes.sums import from_terms, linear_terms, normal
+
+
+def placed(writer: Writer, read: Read, term: Term, axes: tuple[str, ...]) -> Term:
+    """The term over a tensor's own indices `axes`, beside those that are still to be summed.
+
+    Before   what comes in at K[b,h // r,n,e] over (b, h, m, n, e)
+    After    the same at h = g * r + j over (b, g, j, m, n, e)
+    Holds    because every point of the scope is met once: each subscript is solved for an index of its own, and
+             one that cannot be is a condition.
+    """
+    clashing = sorted(term.scope & set(axes))
+    apart: dict[str, Expr] = {index: Coord(writer.inside(index, *writer.ends(index))) for index in clashing}
+    own = {item.index: index for index, item in apart.items() if isinstance(item, Coord)}
+    moved = _Placing(writer, axes, own, {index for index in term.scope if index not in apart} | set(own))
+    waiting: list[Expr] = []
+    same: dict[Expr, Expr] = {}
+    for axis, sub in sorted(enumerate(read.subs), key=lambda item: not isinstance(item[1], Coord)):
+        sub = at(sub, apart)
+        if not moved.solve(axis, sub):
+            waiting.append(Map("eq", (sub, Coord(axes[axis]))))
+        elif not isinstance(sub, Coord):
+            same[sub] = Coord(axes[axis])
+    tests = tuple(at(_known(at(test, apart), same), moved.values) for test in term.when)
+    tests = (*(at(test, moved.values) for test in waiting), *tests)
+    value = _at(writer, _known(_at(writer, term.value, apart), same), moved.values)
+    inside = [test for test in moved.tests if not moved.facts(tests).implies(test)]
+    scope = frozenset((*moved.left, *moved.brought, *axes))
+    return Term(value, scope, (*inside, *tests))
+
+
+def _known(expr: Expr, same: dict[Expr, Expr]) -> Expr:
+    """The expression with subscripts by what they are known to be, but where a reduction binds an index of theirs."""
+    return cast(Expr, _visited(expr, same))
+
+
+def _visited(node: Node, same: dict[Expr, Expr]) -> Node:
+    if node in same:
+        return same[cast(Expr, node)]
+    if isinstance(node, Reduce):
+        same = {sub: x for sub, x in same.items() if free_indices(sub).isdisjoint(node.over)}
+    return rebuild(node, lambda child: _visited(child, same)) if same else node
+
+
+def _at(writer: Writer, value: Expr, values: dict[str, Expr]) -> Expr:
+    """The value at other indices; reductions inside that bind one of the new ones fold over another."""
+    brought = frozenset[str]().union(*(free_indices(item) for item in values.values())) if values else frozenset()
+    if not captures(value, values):
+        return at(value, values)
+    names = {i for node in walk(value) if isinstance(node, Reduce) for i in node.over if i in brought}
+    other = {index: writer.index(f"{index}_in", *writer.ends(index)) for index in sorted(names)}
+
+    def rule(node: Node) -> Node | None:
+        if not isinstance(node, Reduce) or not set(node.over) & names:
+            return None
+        change: dict[str, Expr] = {index: Coord(other[index]) for index in node.over if index in names}
+        over = tuple(other.get(index, index) for index in node.over)
+        return Reduce(node.op, over, at(node.body, change), tuple(at(t, change) for t in node.when), span=node.span)
+
+    return at(cast(Expr, bottom_up(value, rule)), values)
+
+
+@dataclass
+class _Placing:
+    """One change of variables: `left` are the indices not settled yet, `values` what the settled ones are.
+
+    `own` says which index of the forward one stands for; `tests` keep each in its range.
+    """
+
+    writer: Writer
+    axes: tuple[str, ...]
+    own: dict[str, str]
+    left: set[str]
+    values: dict[str, Expr] = field(default_factory=dict)
+    brought: list[str] = field(default_factory=list)
+    tests: list[Expr] = field(default_factory=list)
+
+    def facts(self, tests: tuple[Expr, ...]) -> Facts:
+        """What is known of the indices: their ranges, what the spec requires, and these conditions."""
+        requires = tuple(item.test for item in self.writer.forward.requires)
+        return Facts(Atoms(self.writer.kind), self.writer.ranges.__getitem__, (*requires, *tests))
+
+    def solve(self, axis: int, sub: Expr) -> bool:
+        """Whether a subscript settles one of the indices."""
+        x, lo = Coord(self.axes[axis]), self.writer.ranges[self.axes[axis]].lo
+        match sub:
+            case Coord(index) if index in self.left:
+                return self._settle(index, x)
+            case Map("floordiv", (Coord(index), by)) if index in self.left and not free_indices(by):
+                inside = self.writer.inside(self.own.get(index, index), Const(0), by)
+                self.brought.append(inside)
+                return self._settle(index, normal(Map("add", (Map("mul", (x, by)), Coord(inside)))))
+            case Map("mod", (Coord(index), by)) if index in self.left and not free_indices(by) and lo == Const(0):
+                hi = self.writer.ranges[index].hi
+                count = Map("floordiv", (Map("add", (hi, Map("sub", (by, Const(1))))), by))
+                outside = self.writer.inside(self.own.get(index, index), Const(0), normal(count))
+                self.brought.append(outside)
+                return self._settle(index, normal(Map("add", (Map("mul", (Coord(outside), by)), x))))
+            case _:
+                return self._solve_sum(x, sub)
+
+    def _solve_sum(self, x: Expr, sub: Expr) -> bool:
+        """A sum of positions, solved for one that occurs once and by itself, or for all its digits."""
+        terms = linear_terms(at(sub, self.values))
+        if self._solve_digits(x, terms):
+            return True
+        for term, factor in terms.items():
+            others = {item: count for item, count in terms.items() if item != term}
+            alone = isinstance(term, Coord) and not any(term.index in free_indices(item) for item in others)
+            if alone and isinstance(term, Coord) and term.index in self.left and factor in (1, -1):
+                rest: dict[Expr, int] = {item: -factor * count for item, count in others.items()}
+                return self._settle(term.index, from_terms({x: factor, **rest}))
+        return False
+
+    def _solve_digits(self, x: Expr, terms: dict[Expr, int]) -> bool:
+        """j * 16 + u with u < 16: then u is x % 16, and j is x // 16."""
+        digits = sorted(terms.items(), key=lambda item: item[1])
+        names = [term.index for term, _ in digits if isinstance(term, Coord) and term.index in self.left]
+        if len(names) < 2 or len(names) < len(digits) or digits[0][1] != 1:
+            return False
+        ranges = [self.writer.ranges[name] for name in names]
+        steps = [factor for _, factor in digits]
+        whole = all(span.lo == Const(0) for span in ranges)
+        if not whole or any(
+            span.hi != Const(b // a) or b % a for span, a, b in zip(ranges, steps, steps[1:], strict=False)
+        ):
+            return False
+        for name, span, step in zip(names, ranges, steps, strict=True):
+            above = x if step == 1 else Map("floordiv", (x, Const(step)))
+            self._settle(name, above if name == names[-1] else Map("mod", (above, span.hi)))
+        return True
+
+    def _settle(self, index: str, value: Expr) -> bool:
+        self.left.remove(index)
+        span = self.writer.ranges[index]
+        self.values = {name: at(item, {index: value}) for name, item in self.values.items()} | {index: value}
+        self.tests += [Map("le", (span.lo, value)), Map("lt", (value, span.hi))]
+        return True

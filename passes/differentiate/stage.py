@@ -1,0 +1,207 @@
+"""A streamed stage under differentiation: its outputs as functions of its sums, its sums as folds of its lifts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+
+from attnc.ir.adjoint import Kept
+from attnc.ir.cascade import Cascade, Coord, Expr, Input, Map, Read, Var
+from attnc.ir.indices import free_indices
+from attnc.ir.node import Node
+from attnc.ir.stage import Accumulator, Gauge, Lift, Stream
+from attnc.ir.walk import bottom_up, substitute, walk
+from attnc.passes.derive.probe import depends
+from attnc.passes.differentiate.folds import folded_roots
+from attnc.passes.differentiate.kept import state_of
+from attnc.passes.differentiate.places import placed
+from attnc.passes.differentiate.pullback import ONE, ZERO, mul, neg
+from attnc.passes.differentiate.reverse import Root, Term, reverse, together
+from attnc.passes.differentiate.writer import Writer
+from attnc.passes.simplify import TRUE
+
+STATE = "@"  # before the name of a component of the state, as an expression reads it
+
+
+class Differentiated:
+    """The backward of one stage, written step by step: at its sums, at its elements, at the tensors it reads."""
+
+    def __init__(self, stream: Stream, cascade: Cascade, wanted: frozenset[str], given: frozenset[str]) -> None:
+        """Names what comes in, and says how the state is read."""
+        self.stream, self.monoid, self.forward = stream, stream.monoid, cascade
+        self.wanted, self.writer = wanted, Writer(stream, cascade)
+        self.finishes = tuple(finish for finish in self.monoid.finishes if finish.tensor in given)
+        self.incoming = {item.tensor: self.writer.fresh(f"d{item.tensor}") for item in self.finishes}
+        self.state = state_of(stream, cascade.outputs[0], self.writer.types.__getitem__, self.writer.fresh)
+        for part in self.monoid.parts:
+            self.writer.types[STATE + part.name] = self.state[part.name].type
+
+    # ---- gradients -------------------------------------------------------------------------
+
+    def gradients(self) -> dict[str, str]:
+        """For each tensor that is wanted and reached the tensor of its gradient."""
+        found: dict[str, list[tuple[Read, Term]]] = {}
+        for read, terms in self._elements():
+            found.setdefault(read.tensor, []).extend((read, term) for term in terms)
+        return {name: self._gradient(name, found[name]) for name in sorted(found)}
+
+    def _gradient(self, name: str, terms: list[tuple[Read, Term]]) -> str:
+        axes = self.writer.axes(name)
+        own = frozenset(axes)
+        moved = (placed(self.writer, read, self._gathered(read, term, f"d{name}_of"), axes) for read, term in terms)
+        sums = [self.writer.summed(term, own, f"d{name}_rows") for term in moved]
+        if len(sums) > 1:
+            sums = [self.writer.settled(term, f"d{name}_part") for term in sums]
+        return self.writer.tensor(f"d{name}", axes, self.writer.value(together(sums))).tensor
+
+    def _gathered(self, read: Read, term: Term, name: str) -> Term:
+        """What comes in at an element that is found by more than its indices, summed first over all that it lacks.
+
+        Before   what comes in at K[b,h // r,n,e] over (b, h, m, n, e)
+        After    dK_of[b,h,n,e] = sum[m](..), of which r heads each are added up
+        Holds    because sums commute; the long one is then a stream as any other.
+        """
+        own = free_indices(read) | (term.scope & set(self.stream.grid))
+        plain = all(isinstance(sub, Coord) for sub in read.subs)
+        return term if plain or term.scope <= own else self.writer.stored(self.writer.summed(term, own), name)
+
+    def _elements(self) -> Iterator[tuple[Read, list[Term]]]:
+        """What comes in at every element that the outputs read, and at every one that the lifts read."""
+        at_sums: dict[str, list[Term]] = {}
+        for read, terms in reverse(self._finish_roots(), self._is_wanted, self.writer.summed).items():
+            terms = [self._resolved(term) for term in terms]
+            if read.tensor.startswith(STATE):
+                at_sums[read.tensor.removeprefix(STATE)] = terms
+            else:
+                yield read, terms
+        yield from reverse(self._lift_roots(at_sums), self._is_wanted, self._stored_sum).items()
+
+    def _stored_sum(self, term: Term, own: frozenset[str]) -> Term:
+        """What comes in between, summed over a length, is a tensor of its own; sums over the grid wait for the end."""
+        summed = self.writer.summed(term, own | (term.scope & set(self.stream.grid)))
+        along = set(self.writer.walked) & (term.scope - own)
+        return self.writer.stored(summed) if along else summed
+
+    def _is_wanted(self, read: Read) -> bool:
+        return read.tensor in self.wanted or read.tensor.startswith(STATE)
+
+    # ---- roots -----------------------------------------------------------------------------
+
+    def _finish_roots(self) -> Iterator[Root]:
+        for finish in self.finishes:
+            value = Read(self.incoming[finish.tensor], finish.left, span=finish.span)
+            term = Term(value, frozenset(finish.indices), tuple(map(self._over_state, finish.when)))
+            yield Root(self._over_state(finish.value), term)
+
+    def _lift_roots(self, at_sums: dict[str, list[Term]]) -> Iterator[Root]:
+        for item in self.monoid.accumulators:
+            if item.name in at_sums:
+                yield from self._folded(item, self._at_sum(item, at_sums[item.name]))
+        for gauge in self.monoid.gauges:
+            if any(depends(self.monoid, finish, gauge) for finish in self.finishes):
+                total = self._at_reference(gauge, at_sums)
+                if total is not None:
+                    yield from self._folded(gauge, total)
+
+    def _folded(self, item: Accumulator | Gauge, term: Term) -> Iterator[Root]:
+        lifts = tuple(Lift(lift.segment, self._lifted(lift.body, lift.segment), lift.when) for lift in item.lifts)
+        op = item.op if isinstance(item, Accumulator) else "max"
+        axes = self._axes(item)
+        yield from folded_roots(self.writer, op, f"{item.name}", axes, lifts, term)
+
+    def _at_sum(self, item: Accumulator | Gauge, terms: list[Term]) -> Term:
+        """What comes in at a sum, at its own axes."""
+        own = frozenset(self._axes(item))
+        total = together([self.writer.summed(term, own) for term in terms])
+        return self.writer.settled(Term(self.writer.simple(self.writer.value(total)), own), f"d{item.name}")
+
+    def _at_reference(self, gauge: Gauge, at_sums: dict[str, list[Term]]) -> Term | None:
+        """What comes in at a maximum that shows in an output: through itself, and through the sums relative to it.
+
+        A sum relative to a reference changes with it as its correction does.
+        """
+        terms = list(at_sums.get(gauge.name, ()))
+        for item in self.monoid.accumulators:
+            if item.gauge == gauge.name and item.name in at_sums:
+                slope = self._resolved(Term(self._slope(item, gauge), frozenset(self._axes(item))))
+                incoming = self._at_sum(item, at_sums[item.name])
+                terms.append(Term(neg(mul(incoming.value, slope.value)), incoming.scope, incoming.when))
+        return self._at_sum(gauge, terms) if terms else None
+
+    def _slope(self, item: Accumulator, gauge: Gauge) -> Expr:
+        """How fast the correction of a sum changes it as the reference falls."""
+        total: Expr = ZERO
+        shift = Read(STATE + gauge.shift, ())
+        for coefficient, name in item.keep:
+            root = Root(cast(Expr, substitute(coefficient, {Var(gauge.shift): shift})), Term(ONE, frozenset()))
+            found = reverse([root], lambda read: read == shift, lambda term, own: term).get(shift, ())
+            for term in found:
+                at_rest = cast(Expr, substitute(term.value, {shift: ZERO}))
+                total = Map("add", (total, mul(at_rest, self._over_state(Var(name)))))
+        return total
+
+    # ---- the state -------------------------------------------------------------------------
+
+    def _axes(self, item: Accumulator | Gauge) -> tuple[str, ...]:
+        return (*self.stream.grid, *item.axes)
+
+    def _over_state(self, expr: Expr) -> Expr:
+        """An expression of a finish with each component of the state as an element of a tensor."""
+        reads: dict[Node, Node] = {
+            Var(part.name): Read(STATE + part.name, tuple(map(Coord, self._axes(part)))) for part in self.monoid.parts
+        }
+        return cast(Expr, substitute(expr, reads))
+
+    def _resolved(self, term: Term) -> Term:
+        """The term with each component of the state read as the backward does."""
+
+        def rule(node: Node) -> Node | None:
+            if isinstance(node, Read) and node.tensor.startswith(STATE):
+                return self.state[node.tensor.removeprefix(STATE)].read
+            return None
+
+        value = self.writer.simple(cast(Expr, bottom_up(term.value, rule)))
+        tests = tuple(self.writer.simple(cast(Expr, bottom_up(test, rule))) for test in term.when)
+        return Term(value, term.scope, tuple(test for test in tests if test != TRUE))
+
+    def _lifted(self, body: Expr, segment: int) -> Expr:
+        """A lift's body with the shifted scores written out."""
+        values: dict[Node, Node] = {}
+        for gauge in self.monoid.gauges:
+            lift = next((lift for lift in gauge.lifts if lift.segment == segment), None)
+            if lift is not None:
+                op = "shift" if gauge.op == "max" else "sub"
+                values[Var(gauge.shifted)] = Map(op, (lift.body, self.state[gauge.name].read), span=lift.body.span)
+        return cast(Expr, substitute(body, values))
+
+    # ---- the whole -------------------------------------------------------------------------
+
+    def needed(self) -> tuple[Kept, ...]:
+        """The components of the state that the backward reads and no output is."""
+        found = []
+        for part in self.monoid.parts:
+            item = self.state[part.name]
+            if isinstance(item.read, Read) and not item.output and item.read.tensor in self._read():
+                found.append(Kept(item.read.tensor, self._axes(part), item.type, item.value))
+        return tuple(found)
+
+    def _read(self) -> list[str]:
+        """The tensors that the backward reads and does not compute."""
+        own = {tensor.name for tensor in self.writer.tensors}
+        read = (node for tensor in self.writer.tensors for node in walk(tensor) if isinstance(node, Read))
+        return sorted({node.tensor for node in read} - own)
+
+    def cascade(self, outputs: tuple[str, ...]) -> Cascade:
+        """The backward cascade; its inputs are the tensors it reads."""
+        inputs = tuple(Input(name, self._input_axes(name), self.writer.types[name]) for name in self._read())
+        return self.writer.cascade(f"{self.forward.name}_backward", outputs, inputs)
+
+    def _input_axes(self, name: str) -> tuple[str, ...]:
+        for tensor, incoming in self.incoming.items():
+            if name == incoming:
+                return self.writer.axes(tensor)
+        for part in self.monoid.parts:
+            read = self.state[part.name].read
+            if isinstance(read, Read) and read.tensor == name and not self.state[part.name].output:
+                return self._axes(part)
+        return self.writer.axes(name)
