@@ -15,7 +15,7 @@ ratio of the rounding units.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -65,26 +65,57 @@ def references(
         if dtype not in plain and dtype in EPS:
             plain[dtype] = run(cascade, inputs, dtype=dtype).outputs
         r = exact.outputs[name]
-        t = _usable(plain[dtype][name].double(), r, cascade, inputs, name, dtype) if dtype in EPS else r
+        t = plain[dtype][name].double() if dtype in EPS else r
+        if dtype in EPS and _says_nothing(t, r):
+            t = run(cascade, inputs, dtype=torch.float32).outputs[name].to(dtype).double()
         t = r + (t - r) * (EPS[types[name]] / EPS[dtype]) if types[name] == torch.float64 else t
         found[name] = Reference(r, t, max([float(_largest(r)), *(scales[other] for other in operands[name])]))
     return found
 
 
-def _usable(
-    t: torch.Tensor,
-    r: torch.Tensor,
+def gradient_references(
+    cascade: Cascade, inputs: Mapping[str, torch.Tensor], incoming: Mapping[str, torch.Tensor], wanted: Iterable[str]
+) -> dict[str, Reference]:
+    """r, t and S of the gradients of the `wanted` inputs, given what comes in at the outputs; S is that of r alone."""
+    names = tuple(wanted)
+    exact = _gradients(cascade, inputs, incoming, names, torch.float64)
+    found: dict[str, Reference] = {}
+    for name in names:
+        dtype = inputs[name].dtype
+        narrow = torch.float32 if dtype == torch.float64 else dtype
+        r, t = exact[name], _gradients(cascade, inputs, incoming, names, narrow)[name].double()
+        if _says_nothing(t, r):
+            t = _gradients(cascade, inputs, incoming, names, torch.float32)[name].to(narrow).double()
+        t = r + (t - r) * (EPS[dtype] / EPS[narrow]) if dtype == torch.float64 else t
+        found[name] = Reference(r, t, float(_largest(r)))
+    return found
+
+
+def _gradients(
     cascade: Cascade,
     inputs: Mapping[str, torch.Tensor],
-    name: str,
+    incoming: Mapping[str, torch.Tensor],
+    wanted: tuple[str, ...],
     dtype: torch.dtype,
-) -> torch.Tensor:
-    """t, or the float32 evaluation rounded to the type where t says nothing."""
+) -> dict[str, torch.Tensor]:
+    """The gradients by the definition, statement by statement in a type."""
+    leaves = {name: inputs[name].detach().to(dtype).requires_grad_() for name in wanted}
+    with torch.enable_grad():
+        outputs = run(cascade, {**inputs, **leaves}, dtype=dtype).outputs
+    names = [name for name in incoming if outputs[name].requires_grad]
+    given = [incoming[name].to(outputs[name].dtype) for name in names]
+    tensors = list(leaves.values())
+    if not names:
+        return {name: torch.zeros_like(leaf) for name, leaf in leaves.items()}
+    found = torch.autograd.grad([outputs[n] for n in names], tensors, given, materialize_grads=True)
+    return dict(zip(wanted, found, strict=True))
+
+
+def _says_nothing(t: torch.Tensor, r: torch.Tensor) -> bool:
+    """Whether t is not finite, or so far off that being as near to r would mean nothing."""
     finite = torch.isfinite(r)
     off = (t - r)[finite].abs().max() if bool(finite.any()) else torch.tensor(0.0)
-    if bool(torch.isfinite(off)) and float(off) <= FAR * float(_largest(r)):
-        return t
-    return run(cascade, inputs, dtype=torch.float32).outputs[name].to(dtype).double()
+    return not (bool(torch.isfinite(off)) and float(off) <= FAR * float(_largest(r)))
 
 
 def _operands(cascade: Cascade, name: str) -> list[str]:

@@ -1,0 +1,38 @@
+"""Gradients of the examples, on both backends, by the contract."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import attnc
+from tests.gradients.run import backward_of, run_gradients
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("[01]*.attn"))
+EXAMPLES = [file for file in EXAMPLES if "wrong" not in file.stem]
+SIZES = {"b": 2, "h": 4, "g": 2, "m": 37, "n": 48, "e": 16, "f": 24}
+SMALL = SIZES | {"m": 18, "n": 16, "f": 8}
+EMPTY = SIZES | {"m": 0}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64], ids=str)
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_examples_in_cpp(file: Path, dtype: torch.dtype) -> None:
+    assert run_gradients(attnc.load(file), SIZES, 3, dtype).failures == ()
+
+
+@pytest.mark.parametrize("shape", [SMALL, EMPTY], ids=["small", "empty"])
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_examples_on_other_shapes(file: Path, shape: dict[str, int]) -> None:
+    assert run_gradients(attnc.load(file), shape, 5).failures == ()
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_examples_in_triton(file: Path) -> None:
+    assert run_gradients(attnc.load(file), SMALL, 4, target="sm_90").failures == ()
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_every_heavy_stage_of_an_example_is_streamed(file: Path) -> None:
+    programs = [program for _, program in backward_of(attnc.load(file)).steps]
+    assert all(program is not None and not program.heavy for program in programs)
