@@ -75,8 +75,8 @@ class Algebra:
                 return found
             case Map("log" | "log2", (inside,)) if self._keeps_logarithm(self.of(inside)):
                 return self.atom(expr)
-            case Map("shift") if self.is_full(expr) and not self.waits(expr):
-                return self.atom(expr)  # a difference to what it never passes: its exponential needs no reference
+            case Map("shift") | Map("exp", (Map("shift"),)) if self.is_full(expr) and not self.waits(expr):
+                return self.atom(expr)  # relative to what a score never passes: nothing is left to be in range of
             case Map("exp", (argument,)) if self.transparent(expr):
                 return sympy.exp(self._without_softplus(self.of(argument)))
             case Map(op, args) if op in ALGEBRA and self.transparent(expr):
