@@ -11,6 +11,7 @@ from attnc.ir.node import Node
 from attnc.ir.stage import Accumulator, Finish, Gauge, Stream
 from attnc.ir.types import type_of
 from attnc.ir.walk import bottom_up, substitute
+from attnc.passes.derive.probe import depends
 from attnc.passes.differentiate.pullback import ONE, ZERO, div, mul
 from attnc.passes.simplify import simplify
 
@@ -45,8 +46,14 @@ def state_of(stream: Stream, first: str, types: Types, fresh: Callable[[str], st
     After    L = r + log d in the place of r: then d is 1, and o is what softmax attention gives out
     Holds    because a change of reference changes every sum by its correction.
     """
-    norms = {gauge.name: _norm(stream, gauge) for gauge in stream.monoid.gauges}
+    norms = {item.name: None if fixed(stream, item) else _norm(stream, item) for item in stream.monoid.gauges}
     return {part.name: _kept(stream, part, norms, first, types, fresh) for part in stream.monoid.parts}
+
+
+def fixed(stream: Stream, gauge: Gauge) -> bool:
+    """Whether an output depends on the reference being the one it is, and is more than that reference."""
+    monoid = stream.monoid
+    return any(item.value != Var(gauge.name) and depends(monoid, item, gauge) for item in monoid.finishes)
 
 
 def _kept(
@@ -64,7 +71,8 @@ def _kept(
     ones: dict[Node, Node] = {Var(item.sum.name): ONE for item in norms.values() if item is not None}
     for finish in stream.monoid.finishes:
         narrow = isinstance(part, Gauge) and finish.tensor == first  # in 16 bits a reference would be worth nothing
-        if not narrow and _is_output(stream, part, finish, ones, types):
+        moved = norm is not None and finish.value == Var(part.name)
+        if not narrow and not moved and _is_output(stream, part, finish, ones, types):
             return Component(Read(finish.tensor, finish.left), value, "real", output=True)
     axes = (*stream.grid, *part.axes)
     return Component(Read(fresh(f"{part.name}_kept"), tuple(map(Coord, axes))), value, _type_of(part, types))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from attnc.ir.cascade import Const, Coord, Expr, Map, Read, Reduce
-from attnc.ir.indices import at, captures, free_indices
+from attnc.ir.indices import at, free_indices
 from attnc.ir.node import Node
-from attnc.ir.walk import bottom_up, rebuild, walk
+from attnc.ir.walk import rebuild
 from attnc.passes.differentiate.reverse import Term
 from attnc.passes.differentiate.writer import Writer
 from attnc.passes.prove import Atoms, Facts
@@ -35,7 +35,7 @@ def placed(writer: Writer, read: Read, term: Term, axes: tuple[str, ...]) -> Ter
             waiting.append(Map("eq", (sub, Coord(axes[axis]))))
         elif not isinstance(sub, Coord):
             same[sub] = Coord(axes[axis])
-    tests = tuple(at(_known(at(test, apart), same), moved.values) for test in term.when)
+    tests = tuple(_at(writer, _known(_at(writer, test, apart), same), moved.values) for test in term.when)
     tests = (*(at(test, moved.values) for test in waiting), *tests)
     value = _at(writer, _known(_at(writer, term.value, apart), same), moved.values)
     inside = [test for test in moved.tests if not moved.facts(tests).implies(test)]
@@ -56,22 +56,27 @@ def _visited(node: Node, same: dict[Expr, Expr]) -> Node:
     return rebuild(node, lambda child: _visited(child, same)) if same else node
 
 
-def _at(writer: Writer, value: Expr, values: dict[str, Expr]) -> Expr:
-    """The value at other indices; reductions inside that bind one of the new ones fold over another."""
-    brought = frozenset[str]().union(*(free_indices(item) for item in values.values())) if values else frozenset()
-    if not captures(value, values):
-        return at(value, values)
-    names = {i for node in walk(value) if isinstance(node, Reduce) for i in node.over if i in brought}
-    other = {index: writer.index(f"{index}_in", *writer.ends(index)) for index in sorted(names)}
+def _at(writer: Writer, expr: Expr, values: dict[str, Expr]) -> Expr:
+    """The expression at other indices; a reduction inside that binds one of the new ones folds over another."""
+    if free_indices(expr).isdisjoint(values):
+        return expr
+    if isinstance(expr, Coord):
+        return values[expr.index]
+    if isinstance(expr, Reduce):
+        values = {index: value for index, value in values.items() if index in free_indices(expr)}
+        brought = frozenset[str]().union(*map(free_indices, values.values()))
+        other = {index: _other(writer, index, brought) for index in expr.over if index in brought}
+        values |= {index: Coord(name) for index, name in other.items()}
+        expr = replace(expr, over=tuple(other.get(index, index) for index in expr.over))
+    return rebuild(expr, lambda child: _at(writer, cast(Expr, child), values))
 
-    def rule(node: Node) -> Node | None:
-        if not isinstance(node, Reduce) or not set(node.over) & names:
-            return None
-        change: dict[str, Expr] = {index: Coord(other[index]) for index in node.over if index in names}
-        over = tuple(other.get(index, index) for index in node.over)
-        return Reduce(node.op, over, at(node.body, change), tuple(at(t, change) for t in node.when), span=node.span)
 
-    return at(cast(Expr, bottom_up(value, rule)), values)
+def _other(writer: Writer, index: str, taken: frozenset[str]) -> str:
+    """Another index over the same range."""
+    name = index
+    while name in taken:
+        name = writer.inside(name, *writer.ends(index))
+    return name
 
 
 @dataclass

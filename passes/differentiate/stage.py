@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import cast
 
 from attnc.ir.adjoint import Kept
 from attnc.ir.cascade import Cascade, Coord, Expr, Input, Map, Read, Var
 from attnc.ir.indices import free_indices
 from attnc.ir.node import Node
-from attnc.ir.stage import Accumulator, Gauge, Lift, Stream
+from attnc.ir.stage import Accumulator, Finish, Gauge, Lift, Stream
 from attnc.ir.walk import bottom_up, substitute, walk
 from attnc.passes.derive.probe import depends
 from attnc.passes.differentiate.folds import folded_roots
@@ -29,7 +29,7 @@ class Differentiated:
     def __init__(self, stream: Stream, cascade: Cascade, wanted: frozenset[str], given: frozenset[str]) -> None:
         """Names what comes in, and says how the state is read."""
         self.stream, self.monoid, self.forward = stream, stream.monoid, cascade
-        self.wanted, self.writer = wanted, Writer(stream, cascade)
+        self.wanted, self.writer = wanted, Writer(stream, cascade, self._read_state)
         self.finishes = tuple(finish for finish in self.monoid.finishes if finish.tensor in given)
         self.incoming = {item.tensor: self.writer.fresh(f"d{item.tensor}") for item in self.finishes}
         self.state = state_of(stream, cascade.outputs[0], self.writer.types.__getitem__, self.writer.fresh)
@@ -67,14 +67,15 @@ class Differentiated:
 
     def _elements(self) -> Iterator[tuple[Read, list[Term]]]:
         """What comes in at every element that the outputs read, and at every one that the lifts read."""
-        at_sums: dict[str, list[Term]] = {}
-        for read, terms in reverse(self._finish_roots(), self._is_wanted, self.writer.summed).items():
-            terms = [self._resolved(term) for term in terms]
-            if read.tensor.startswith(STATE):
-                at_sums[read.tensor.removeprefix(STATE)] = terms
-            else:
-                yield read, terms
-        yield from reverse(self._lift_roots(at_sums), self._is_wanted, self._stored_sum).items()
+        found = self._at_elements(self._finish_roots(self.finishes))
+        yield from ((read, terms) for read, terms in found.items() if not read.tensor.startswith(STATE))
+        lifts = self._lift_roots(_at_state(found))
+        yield from reverse(lifts, self._is_wanted, self._stored_sum).items()
+
+    def _at_elements(self, roots: Iterable[Root]) -> dict[Read, list[Term]]:
+        """What comes in at every element that outputs read, the state's among them."""
+        found = reverse(roots, self._is_wanted, self.writer.summed)
+        return {read: [self._resolved(term) for term in terms] for read, terms in found.items()}
 
     def _stored_sum(self, term: Term, own: frozenset[str]) -> Term:
         """What comes in between, summed over a length, is a tensor of its own; sums over the grid wait for the end."""
@@ -87,8 +88,8 @@ class Differentiated:
 
     # ---- roots -----------------------------------------------------------------------------
 
-    def _finish_roots(self) -> Iterator[Root]:
-        for finish in self.finishes:
+    def _finish_roots(self, finishes: Iterable[Finish]) -> Iterator[Root]:
+        for finish in finishes:
             value = Read(self.incoming[finish.tensor], finish.left, span=finish.span)
             term = Term(value, frozenset(finish.indices), tuple(map(self._over_state, finish.when)))
             yield Root(self._over_state(finish.value), term)
@@ -98,10 +99,9 @@ class Differentiated:
             if item.name in at_sums:
                 yield from self._folded(item, self._at_sum(item, at_sums[item.name]))
         for gauge in self.monoid.gauges:
-            if any(depends(self.monoid, finish, gauge) for finish in self.finishes):
-                total = self._at_reference(gauge, at_sums)
-                if total is not None:
-                    yield from self._folded(gauge, total)
+            total = self._at_reference(gauge)
+            if total is not None:
+                yield from self._folded(gauge, total)
 
     def _folded(self, item: Accumulator | Gauge, term: Term) -> Iterator[Root]:
         lifts = tuple(Lift(lift.segment, self._lifted(lift.body, lift.segment), lift.when) for lift in item.lifts)
@@ -115,16 +115,18 @@ class Differentiated:
         total = together([self.writer.summed(term, own) for term in terms])
         return self.writer.settled(Term(self.writer.simple(self.writer.value(total)), own), f"d{item.name}")
 
-    def _at_reference(self, gauge: Gauge, at_sums: dict[str, list[Term]]) -> Term | None:
+    def _at_reference(self, gauge: Gauge) -> Term | None:
         """What comes in at a maximum that shows in an output: through itself, and through the sums relative to it.
 
         A sum relative to a reference changes with it as its correction does.
         """
-        terms = list(at_sums.get(gauge.name, ()))
+        showing = [item for item in self.finishes if depends(self.monoid, item, gauge)]
+        at_state = _at_state(self._at_elements(self._finish_roots(showing)))
+        terms = list(at_state.get(gauge.name, ()))
         for item in self.monoid.accumulators:
-            if item.gauge == gauge.name and item.name in at_sums:
+            if item.gauge == gauge.name and item.name in at_state:
                 slope = self._resolved(Term(self._slope(item, gauge), frozenset(self._axes(item))))
-                incoming = self._at_sum(item, at_sums[item.name])
+                incoming = self._at_sum(item, at_state[item.name])
                 terms.append(Term(neg(mul(incoming.value, slope.value)), incoming.scope, incoming.when))
         return self._at_sum(gauge, terms) if terms else None
 
@@ -152,16 +154,19 @@ class Differentiated:
         }
         return cast(Expr, substitute(expr, reads))
 
-    def _resolved(self, term: Term) -> Term:
-        """The term with each component of the state read as the backward does."""
+    def _read_state(self, expr: Expr) -> Expr:
+        """The expression with each component of the state read as the backward does."""
 
         def rule(node: Node) -> Node | None:
-            if isinstance(node, Read) and node.tensor.startswith(STATE):
-                return self.state[node.tensor.removeprefix(STATE)].read
-            return None
+            own = isinstance(node, Read) and node.tensor.startswith(STATE)
+            return self.state[node.tensor.removeprefix(STATE)].read if own and isinstance(node, Read) else None
 
-        value = self.writer.simple(cast(Expr, bottom_up(term.value, rule)))
-        tests = tuple(self.writer.simple(cast(Expr, bottom_up(test, rule))) for test in term.when)
+        return cast(Expr, bottom_up(expr, rule))
+
+    def _resolved(self, term: Term) -> Term:
+        """The same of a term; conditions that then hold are dropped."""
+        tests = tuple(self.writer.simple(self._read_state(test)) for test in term.when)
+        value = self.writer.simple(self._read_state(term.value))
         return Term(value, term.scope, tuple(test for test in tests if test != TRUE))
 
     def _lifted(self, body: Expr, segment: int) -> Expr:
@@ -205,3 +210,9 @@ class Differentiated:
             if isinstance(read, Read) and read.tensor == name and not self.state[part.name].output:
                 return self._axes(part)
         return self.writer.axes(name)
+
+
+def _at_state(found: dict[Read, list[Term]]) -> dict[str, list[Term]]:
+    """What comes in at the components of the state, by their names."""
+    state = {read: terms for read, terms in found.items() if read.tensor.startswith(STATE)}
+    return {read.tensor.removeprefix(STATE): terms for read, terms in state.items()}

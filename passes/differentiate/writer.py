@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import cast
@@ -23,6 +24,7 @@ class Writer:
 
     stream: Stream
     forward: Cascade
+    resolved: Callable[[Expr], Expr]  # what is read of the stage's state, as the backward reads it
     ranges: dict[str, Range] = field(default_factory=dict)
     types: dict[str, Type] = field(default_factory=dict)
     tensors: list[Tensor] = field(default_factory=list)
@@ -79,7 +81,7 @@ class Writer:
         name = self.fresh(name)
         axes = tuple((self.ranges[index].lo, self.ranges[index].hi) for index in indices)
         left = tuple(map(Coord, indices))
-        value = self._apart(self.simple(value), frozenset(indices) - self.features)
+        value = self._apart(self.simple(self.resolved(value)), frozenset(indices) - self.features)
         part = Part(name, left, indices, value, span=(span_of or value).span)
         self.tensors.append(Tensor(name, axes, "real", (part,), span=part.span))
         return Read(name, left, span=part.span)
