@@ -87,7 +87,10 @@ def gradient_references(
         if _says_nothing(t, r):
             t = _gradients(cascade, inputs, incoming, names, torch.float32)[name].to(narrow).double()
         t = r + (t - r) * (EPS[dtype] / EPS[narrow]) if dtype == torch.float64 else t
-        found[name] = Reference(r, t, float(_largest(r)))
+        slack, scale = float(_largest(t - r)), float(_largest(r))
+        found[name] = Reference(
+            r, t, scale if scale > slack else slack / EPS[dtype]
+        )  # nothing but rounding: as a whole
     return found
 
 

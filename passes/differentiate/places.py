@@ -109,6 +109,8 @@ class _Placing:
                 inside = self.writer.inside(self.own.get(index, index), Const(0), by)
                 self.brought.append(inside)
                 return self._settle(index, normal(Map("add", (Map("mul", (x, by)), Coord(inside)))))
+            case Map("mod", (inner, by)) if self._solve_roll(x, inner, by):
+                return True
             case Map("mod", (Coord(index), by)) if index in self.left and not free_indices(by) and lo == Const(0):
                 hi = self.writer.ranges[index].hi
                 count = Map("floordiv", (Map("add", (hi, Map("sub", (by, Const(1))))), by))
@@ -129,6 +131,22 @@ class _Placing:
             if alone and isinstance(term, Coord) and term.index in self.left and factor in (1, -1):
                 rest: dict[Expr, int] = {item: -factor * count for item, count in others.items()}
                 return self._settle(term.index, from_terms({x: factor, **rest}))
+        return False
+
+    def _solve_roll(self, x: Coord, inner: Expr, by: Expr) -> bool:
+        """(e + c) % E with e < E, at x < E: then e is (x - c) % E."""
+        terms = linear_terms(at(inner, self.values))
+        whole = (Const(0), by)
+        if self.writer.ends(x.index) != whole:
+            return False
+        for term, factor in terms.items():
+            others = {item: count for item, count in terms.items() if item != term}
+            own = isinstance(term, Coord) and term.index in self.left and factor in (1, -1)
+            if not own or not isinstance(term, Coord) or self.writer.ends(term.index) != whole:
+                continue
+            if all(term.index not in free_indices(item) for item in others):
+                rest: dict[Expr, int] = {item: -factor * count for item, count in others.items()}
+                return self._settle(term.index, Map("mod", (from_terms({x: factor, **rest}), by)))
         return False
 
     def _solve_digits(self, x: Expr, terms: dict[Expr, int]) -> bool:

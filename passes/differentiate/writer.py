@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import cast
 
 from attnc.ir.cascade import Cascade, Choose, Coord, Expr, Input, Part, Range, Read, Reduce, Step, Tensor, Type
-from attnc.ir.indices import at, free_indices
+from attnc.ir.indices import free_indices
 from attnc.ir.stage import Stream, inner_indices
 from attnc.ir.types import type_of, types_of
-from attnc.ir.walk import rebuild, walk
+from attnc.ir.walk import walk
 from attnc.passes.differentiate.pullback import ZERO
 from attnc.passes.differentiate.reverse import Term
-from attnc.passes.families import Shapes
 from attnc.passes.simplify import conjunction, simplify
 
 
@@ -81,34 +79,14 @@ class Writer:
         name = self.fresh(name)
         axes = tuple((self.ranges[index].lo, self.ranges[index].hi) for index in indices)
         left = tuple(map(Coord, indices))
-        value = self._apart(self.simple(self.resolved(value)), frozenset(indices) - self.features)
+        value = self.simple(self.resolved(value))
         part = Part(name, left, indices, value, span=(span_of or value).span)
         self.tensors.append(Tensor(name, axes, "real", (part,), span=part.span))
         return Read(name, left, span=part.span)
 
-    def _apart(self, expr: Expr, scope: frozenset[str]) -> Expr:
-        """The expression with reductions over indices of their own where they bind one that is walked around them.
-
-        Before   dK[j,u] = .. K[j,u] - sum[u](K[j,u]): a tile of u, and all of u
-        After    dK[j,u] = .. K[j,u] - sum[u_in](K[j,u_in])
-        """
-        if isinstance(expr, Reduce):
-            other = {index: self.inside(index, *self.ends(index)) for index in expr.over if index in scope}
-            change: dict[str, Expr] = {index: Coord(name) for index, name in other.items()}
-            over = tuple(other.get(index, index) for index in expr.over)
-            body, when = at(expr.body, change), tuple(at(test, change) for test in expr.when)
-            expr = replace(expr, over=over, body=body, when=when)
-            scope |= frozenset(over) - self.features
-        return rebuild(expr, lambda child: self._apart(cast(Expr, child), scope))
-
     def ends(self, index: str) -> tuple[Expr, Expr]:
         """Where an index begins and ends."""
         return self.ranges[index].lo, self.ranges[index].hi
-
-    @cached_property
-    def features(self) -> frozenset[str]:
-        """The indices that are whole in every tile."""
-        return Shapes(self.forward).features
 
     def simple(self, value: Expr) -> Expr:
         """The value by the laws of arithmetic."""
