@@ -88,8 +88,7 @@ class Writer:
         return lines
 
     def _outer(self) -> list[k.Axis]:
-        parallel = [self.kernel.parallel] if self.kernel.parallel else []
-        return [*parallel, *self.kernel.grid]
+        return [*self.kernel.tiled, *self.kernel.grid]
 
     def _count(self, axis: k.Axis) -> str:
         name = axis.index
@@ -107,10 +106,13 @@ class Writer:
             name = axis.index
             lines.append(f"const int64_t {name} = {name}_begin + left % ({name}_stop - {name}_begin);")
             lines.append(f"left /= {name}_stop - {name}_begin;")
-        parallel = self.kernel.parallel
-        if parallel:
-            name, tile = parallel.index, parallel.tile
-            lines.append(f"const int64_t {name}_first = {name}_begin + ({self._count(parallel)} - 1 - left) * {tile};")
+        for axis in reversed(self.kernel.tiled):
+            name, tile, count, own = axis.index, axis.tile, self._count(axis), "left"
+            if axis != self.kernel.tiled[0]:
+                lines.append(f"const int64_t {name}_tile = left % {count};")
+                lines.append(f"left /= {count};")
+                own = f"{name}_tile"
+            lines.append(f"const int64_t {name}_first = {name}_begin + ({count} - 1 - {own}) * {tile};")
             lines.append(f"const int64_t {name}_last = std::min({name}_first + {tile}, {name}_stop) - 1;")
             lines.append(f"const int {name}_count = (int)({name}_last - {name}_first + 1);")
             lines.append(f"(void){name}_last, (void){name}_count;")

@@ -100,8 +100,7 @@ def _does_not_work(what: str, words: str, help: str) -> AttnError:
 def resources(kernel: Kernel) -> Resources:
     """The bytes of a kernel's named tiles."""
     widths = {axis.index: axis.extent or axis.tile for axis in kernel.axes}
-    if kernel.parallel:
-        widths[kernel.parallel.index] = kernel.parallel.tile
+    widths |= {axis.index: axis.tile for axis in kernel.tiled}
     total = 0
     for _, kind in kernel.types:
         size = 8 if kind.dtype in ("int64", "float64") else 4

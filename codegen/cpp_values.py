@@ -63,10 +63,9 @@ class Printer:
     def __post_init__(self) -> None:
         """Takes the kernel's types and finds the loads that only matrix products read."""
         self.named = dict(self.kernel.types)
-        self.axes = {axis.index: axis for axis in (*self.kernel.axes, *self.kernel.grid)}
-        if self.kernel.parallel:
-            self.axes[self.kernel.parallel.index] = self.kernel.parallel
+        self.axes = {axis.index: axis for axis in (*self.kernel.axes, *self.kernel.grid, *self.kernel.tiled)}
         self.parallel = self.kernel.parallel.index if self.kernel.parallel else None
+        self.steps = {axis.index: axis.tile for axis in self.kernel.tiled if axis != self.kernel.parallel}
         self.viewable = self._viewable()
         self.roomy = sum(map(self._bytes, self.named)) > STACK
 
@@ -122,7 +121,7 @@ class Printer:
         return TileType(tuple(order), found.dtype)
 
     def _order(self) -> list[str]:
-        return [*([self.parallel] if self.parallel else []), *(axis.index for axis in self.kernel.axes)]
+        return [axis.index for axis in (*self.kernel.tiled, *self.kernel.axes)]
 
     def _tiled(self, index: str) -> bool:
         if index in self.steps:

@@ -90,23 +90,23 @@ class Writer:
 
     def setup(self) -> list[str]:
         """The program's own indices and the lanes of its tile axes."""
-        printer, lines, parallel = self.printer, ["left = tl.program_id(0).to(tl.int64)"], self.kernel.parallel
-        if parallel:
-            name, lo, hi = parallel.index, printer.text(parallel.lo), printer.text(parallel.hi)
+        printer, lines = self.printer, ["left = tl.program_id(0).to(tl.int64)"]
+        for axis in self.kernel.tiled:
+            name, lo, hi = axis.index, printer.text(axis.lo), printer.text(axis.hi)
             extent = hi if lo == "0" else f"{hi} - {lo}"
-            lines.append(f"{name}_tiles = tl.cdiv({extent}, {parallel.tile})")
+            lines.append(f"{name}_tiles = tl.cdiv({extent}, {axis.tile})")
             start = f"{lo} + " if lo != "0" else ""
-            lines.append(f"{name}_first = {start}(left % {name}_tiles).to(tl.int32) * {parallel.tile}")
+            lines.append(f"{name}_first = {start}(left % {name}_tiles).to(tl.int32) * {axis.tile}")
             lines.append(f"left = left // {name}_tiles")
         for axis in reversed(self.kernel.grid):
             lo, hi = printer.text(axis.lo), printer.text(axis.hi)
             extent, start = (printer.text(axis.hi, ATOM), "") if lo == "0" else (f"({hi} - {lo})", f"{lo} + ")
             lines.append(f"i_{axis.index} = {start}left % {extent}")
             lines.append(f"left = left // {extent}")
-        if parallel:
-            name, hi = parallel.index, printer.text(parallel.hi)
-            lines.append(f"{name}_last = tl.minimum({name}_first + {parallel.tile}, {hi}) - 1")
-            lines.append(f"o_{name} = {name}_first + tl.arange(0, {parallel.tile})")
+        for axis in self.kernel.tiled:
+            name, hi = axis.index, printer.text(axis.hi)
+            lines.append(f"{name}_last = tl.minimum({name}_first + {axis.tile}, {hi}) - 1")
+            lines.append(f"o_{name} = {name}_first + tl.arange(0, {axis.tile})")
         for axis in self.kernel.axes:
             if axis.index in printer.inner:
                 start = printer.text(axis.lo)
@@ -209,7 +209,7 @@ class Writer:
     def _edges(self, axes: tuple[str, ...], whole: bool) -> list[str]:
         """The tests that keep lanes inside their axes."""
         printer = self.printer
-        tested = (a for a in axes if a == printer.parallel or printer.padded(a) or (a in printer.steps and not whole))
+        tested = (a for a in axes if a in printer.tiles or printer.padded(a) or (a in printer.steps and not whole))
         return [printer.within(axis, axes) for axis in tested]
 
     def _load(self, load: k.Load) -> list[str]:
@@ -226,7 +226,7 @@ class Writer:
     def _store(self, store: k.Store) -> list[str]:
         printer = self.printer
         axes = tuple(dict.fromkeys(axis for sub in store.subs for axis in printer.type(sub).axes))
-        axes = tuple(sorted(axes, key=[printer.parallel, *(a.index for a in self.kernel.axes)].index))
+        axes = tuple(sorted(axes, key=printer.order.index))
         address, _ = self._address(store.tensor, store.subs, axes)
         value = printer.over(store.value, axes)
         if printer.type(store.value).axes != axes:

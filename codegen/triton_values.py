@@ -87,10 +87,8 @@ class Printer:
     def __post_init__(self) -> None:
         """Takes the kernel's types and axes."""
         self.named = dict(self.kernel.types)
-        self.parallel = self.kernel.parallel.index if self.kernel.parallel else None
-        self.axes = {axis.index: axis for axis in (*self.kernel.axes, *self.kernel.grid)}
-        if self.kernel.parallel:
-            self.axes[self.kernel.parallel.index] = self.kernel.parallel
+        self.tiles = {axis.index for axis in self.kernel.tiled}
+        self.axes = {axis.index: axis for axis in (*self.kernel.axes, *self.kernel.grid, *self.kernel.tiled)}
         self.inner = {axis.index for axis in self.kernel.axes if axis.extent is not None}
 
     # ---- shapes ------------------------------------------------------------------------------
@@ -99,13 +97,17 @@ class Printer:
         """Whether an index is a tile axis here."""
         if index in self.steps:
             return self.steps[index] is not None
-        return index in self.inner or index == self.parallel
+        return index in self.inner or index in self.tiles
 
     def type(self, value: k.Value) -> TileType:
         """The type of a value, its axes in canonical order."""
         found = tile_type(value, self.named, self.tiled, self.kernel.compute)
-        order = [*([self.parallel] if self.parallel else []), *(axis.index for axis in self.kernel.axes)]
-        return TileType(tuple(axis for axis in order if axis in found.axes), found.dtype)
+        return TileType(tuple(axis for axis in self.order if axis in found.axes), found.dtype)
+
+    @property
+    def order(self) -> list[str]:
+        """The canonical order of axes."""
+        return [axis.index for axis in (*self.kernel.tiled, *self.kernel.axes)]
 
     def width(self, index: str) -> int:
         """The lanes of a tile axis: a power of two."""

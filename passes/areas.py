@@ -30,13 +30,12 @@ class Solved:
 
 
 def conditions(stream: Stream, number: int, cascade: Cascade | None = None) -> Solved:
-    """The conditions of a segment solved for the stream; those that not every lift has are not bounds."""
-    segment = stream.monoid.segments[number]
-    assert segment.index is not None
+    """The conditions of a segment solved for its index, or the columns; those not shared by all lifts are no bounds."""
+    index = walked(stream, number)
+    assert index is not None
     whens = [lift.when for item in stream.monoid.parts for lift in item.lifts if lift.segment == number]
     shared = tuple(test for test in (whens[0] if whens else ()) if all(test in when for when in whens))
     types = types_of(cascade) if cascade is not None else {}
-    index = segment.index
 
     def solved(tests: tuple[Expr, ...]) -> tuple[Branch, ...]:
         return solve(tests, index, lambda expr: type_of(expr, lambda name: types.get(name, "int")))
@@ -48,20 +47,29 @@ def conditions(stream: Stream, number: int, cascade: Cascade | None = None) -> S
     return Solved(solved(shared), bounds, tuple(dict.fromkeys(rest)))
 
 
+def walked(stream: Stream, number: int) -> str | None:
+    """The index that a segment's tiles lie along beside the rows: the columns where there are any."""
+    return stream.columns or stream.monoid.segments[number].index
+
+
 def area(stream: Stream, cascade: Cascade, number: int, sizes: Mapping[str, int], tile: tuple[int, int]) -> Area:
     """The classes of a segment's tiles and its points at given extents, in time linear in the rows."""
-    segment, solved = stream.monoid.segments[number], conditions(stream, number, cascade)
-    assert segment.index is not None
-    axis = whole(segment.lo, sizes), whole(segment.hi, sizes)
-    rows = (stream.parallel, _rows(stream, cascade, sizes))
-    return measured(solved.branches, segment.index, axis, rows, sizes, tile)
+    segment, index = stream.monoid.segments[number], walked(stream, number)
+    assert index is not None
+    axis = (
+        _axis(stream.columns, cascade, sizes)
+        if stream.columns
+        else range(*(whole(x, sizes) for x in (segment.lo, segment.hi)))
+    )
+    rows = (stream.parallel, _axis(stream.parallel, cascade, sizes))
+    return measured(conditions(stream, number, cascade).branches, index, (axis.start, axis.stop), rows, sizes, tile)
 
 
-def _rows(stream: Stream, cascade: Cascade, sizes: Mapping[str, int]) -> range:
-    if stream.parallel is None:
+def _axis(index: str | None, cascade: Cascade, sizes: Mapping[str, int]) -> range:
+    if index is None:
         return range(1)
-    item = cascade.range(stream.parallel)
+    item = cascade.range(index)
     return range(whole(item.lo, sizes), whole(item.hi, sizes))
 
 
-__all__ = ["Area", "Bound", "Solved", "area", "conditions"]
+__all__ = ["Area", "Bound", "Solved", "area", "conditions", "walked"]

@@ -72,7 +72,7 @@ def _derived(shapes: Shapes, plan: Plan, counted: Count) -> int:
 def _is_walked(shapes: Shapes, plan: Plan, index: str) -> bool:
     """Whether a stage streams the index or takes it in tiles."""
     streams = (stage for stage in plan.stages if isinstance(stage, Stream))
-    found = {item for stage in streams for item in (stage.stream, stage.parallel) if item is not None}
+    found = {item for stage in streams for item in (stage.stream, *stage.tiled) if item is not None}
     walked = {other for item in found for other in shapes.cascade.range(item).walks}
     return any(shapes.family[item] == shapes.family[index] for item in found | walked)
 

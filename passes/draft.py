@@ -9,6 +9,7 @@ from attnc.ir.cascade import Grad, Order
 from attnc.ir.dependence import piece
 from attnc.ir.stage import Monoid, Refusal
 from attnc.ir.walk import walk
+from attnc.passes.direct import Direct
 from attnc.passes.families import Shapes, dependencies, read_names
 from attnc.passes.stages import Role
 
@@ -32,6 +33,7 @@ class Draft:
     later: set[str]  # reductions that cannot share a stage with those they depend on
     host: set[str]  # reductions that cannot be streamed at all
     refusals: dict[str, Refusal]
+    direct: dict[str, Direct]  # values that wait for no fold
     groups: list[Group] = field(default_factory=list)
     group_of: dict[str, Group] = field(default_factory=dict)
     hosts: dict[str, tuple[str, ...]] = field(default_factory=dict)

@@ -14,11 +14,13 @@ from attnc.passes.derive import derive
 from attnc.passes.derive.limit import TooLongError, limited, seconds_allowed
 from attnc.passes.derive.problem import Problem, RefusedError
 from attnc.passes.derive.reductions import Streamed, streamed
+from attnc.passes.direct import Direct, direct
 from attnc.passes.draft import Draft, Group, blocks, outside, same_stage_operands
 from attnc.passes.families import Shapes, dependencies, is_pointwise, read_names
 from attnc.passes.refusals import refused_fold, split_stage
 from attnc.passes.schedule import ordered
 from attnc.passes.stages import Role, roles
+from attnc.passes.tiled import tiled
 
 
 def plan(cascade: Cascade) -> Plan:
@@ -30,11 +32,13 @@ def plan(cascade: Cascade) -> Plan:
     """
     shapes = Shapes(cascade)
     found = roles(shapes)
+    apart = direct(shapes, found)
+    found = {name: role for name, role in found.items() if name not in apart}
     later: set[str] = set()
     host: set[str] = set()
     refusals: dict[str, Refusal] = {}
     while True:
-        draft = Draft(shapes, found, later, host, refusals)
+        draft = Draft(shapes, found, later, host, refusals, apart)
         refused = _attempt(draft)
         if refused is not None:
             _put_off(draft, refused)
@@ -75,6 +79,10 @@ def _attempt(draft: Draft) -> RefusedError | None:
 
 def _derived(draft: Draft, group: Group) -> Monoid:
     """The stage's monoid; error A302 where the algebra takes too long."""
+    if isinstance(group.role, Direct):
+        emits = tuple(group.emits)
+        stored = _in_memory(draft) | _light(draft, group)
+        return tiled(draft.shapes, group.role, emits, stored - set(emits))
     problem, seconds = _problem(draft, group), seconds_allowed()
     try:
         return limited(seconds, lambda: derive(problem))
@@ -86,12 +94,19 @@ def _derived(draft: Draft, group: Group) -> Monoid:
 
 
 def _given(draft: Draft, group: Group) -> object:
-    """What a stage's derivation rests on: what it emits, and which of its operands lie in memory.
-
-    A value that is stored for another reason is read, not computed again: S >= kth(S) must compare equal numbers.
-    """
+    """What a stage's derivation rests on: what it emits, and which of its operands lie in memory."""
     needed = {name for member in group.members for name in dependencies(draft.shapes, member)}
-    return tuple(group.emits), frozenset(needed & set(draft.stored))
+    return tuple(group.emits), _in_memory(draft) & needed
+
+
+def _in_memory(draft: Draft) -> frozenset[str]:
+    """What is stored for another reason and is read, not computed again: S >= kth(S) must compare equal numbers.
+
+    A kernel's value for each pair of positions that no statement reads is computed again: that costs less than its way.
+    """
+    read = {name for names in draft.hosts.values() for name in outside(draft.shapes, names)} | draft.host
+    again = {name for name, role in draft.direct.items() if role.columns is not None and name not in read}
+    return frozenset(draft.stored.keys() - again)
 
 
 def _group(draft: Draft) -> None:
@@ -153,7 +168,7 @@ def _need(draft: Draft, names: Iterable[str]) -> None:
         if name in draft.stored or name not in draft.shapes.tensors:
             continue
         draft.stored[name] = None
-        group = draft.group_of.get(name) or _finishing(draft, name)
+        group = draft.group_of.get(name) or _finishing(draft, name) or _apart(draft, name)
         if group is not None:
             if name not in group.emits:
                 group.emits.append(name)
@@ -162,6 +177,29 @@ def _need(draft: Draft, names: Iterable[str]) -> None:
         draft.stored |= dict.fromkeys(step.tensors)
         draft.hosts[name] = step.tensors
         _need(draft, outside(draft.shapes, step.tensors))
+
+
+def _apart(draft: Draft, name: str) -> Group | None:
+    """The stage that makes this tensor tile by tile, if one can; alike ones share it."""
+    role = draft.direct.get(name)
+    if role is None or name in draft.host:
+        return None
+    for group in draft.groups:
+        if group.role.key == role.key and not _separate(draft, group, name):
+            group.members.append(name)
+            return group
+    draft.groups.append(Group(role, [name]))
+    return draft.groups[-1]
+
+
+def _separate(draft: Draft, group: Group, name: str) -> bool:
+    """Whether something between this tensor and those of a stage is computed elsewhere."""
+    together = {*group.members, name}
+    between = {other for member in together for other in dependencies(draft.shapes, member)} - together
+    return any(
+        dependencies(draft.shapes, other) & together and _is_light(draft.shapes, other, Group(group.role))
+        for other in between
+    )
 
 
 def _finishing(draft: Draft, name: str) -> Group | None:
@@ -189,7 +227,7 @@ def _plain_read(draft: Draft, read: Read, group: Group) -> bool:
 
 def _problem(draft: Draft, group: Group) -> Problem:
     shapes = draft.shapes
-    stored = frozenset(draft.stored) | _light(draft, group)
+    stored = _in_memory(draft) | _light(draft, group)
     own = frozenset(group.members)
     needed = {name for emit in group.emits for name in ({emit} | dependencies(shapes, emit)) if name in own}
     members: list[Streamed] = []

@@ -58,8 +58,8 @@ class _Sweep:
     def _visits(self, stage: Stage) -> bool:
         cascade = self.shapes.cascade
         if isinstance(stage, Stream):
-            found = {stage.stream, *stage.grid, *inner_indices(stage, cascade)}
-            found |= {stage.parallel} if stage.parallel is not None else set()
+            found = {*stage.tiled, *stage.grid, *inner_indices(stage, cascade)}
+            found |= {stage.stream} if stage.stream is not None else set()
         else:
             found = {index for name in stage.tensors for index in self._indices(name)}
         walked = {other for index in found for other in cascade.range(index).walks}

@@ -10,6 +10,7 @@ from attnc.ir.indices import free_indices
 from attnc.ir.stage import Host, Monoid, Plan, Stage, Stream
 from attnc.ir.walk import walk
 from attnc.passes.crossing import crossings
+from attnc.passes.direct import Direct, lengths
 from attnc.passes.draft import Draft, Group, outside
 from attnc.passes.families import read_names
 from attnc.passes.notes import gauge_notes
@@ -43,6 +44,9 @@ def ordered(draft: Draft) -> Plan:
 def _stream(draft: Draft, group: Group, monoid: Monoid) -> Stream:
     role = group.role
     span = draft.shapes.tensors[group.emits[0]].parts[0].span
+    if isinstance(role, Direct):
+        loop = None if role.loop is None else draft.shapes.family[role.loop]
+        return Stream(group.emits[0], monoid, loop, role.parallel, role.grid, role.columns, span=span)
     return Stream(group.emits[0], monoid, role.family, role.parallel, role.grid, span=span)
 
 
@@ -58,11 +62,10 @@ def _host(draft: Draft, names: tuple[str, ...]) -> Host:
 def is_heavy(draft: Draft, names: tuple[str, ...]) -> bool:
     """Whether some value in a step is for each pair of positions, or the step loops over a length in sequence."""
     family = draft.shapes.family
-    lengths = {family[index] for role in draft.roles.values() for index in (role.parallel, role.index)}
-    lengths |= {family[index] for index in draft.shapes.walked}
+    known = lengths(draft.shapes, draft.roles)
     whole = piece(draft.shapes.cascade, names)
     parts = [part for name in whole for part in draft.shapes.tensors[name].parts]
     spaces = [frozenset(part.indices) for part in parts]
     spaces += [free_indices(node) for part in parts for node in walk(part.value) if isinstance(node, Map | Read)]
     looped = any(step.axes and whole.issuperset(step.tensors) for step in draft.shapes.cascade.steps)
-    return looped or any(len({family[index] for index in space} & lengths) >= 2 for space in spaces)
+    return looped or any(len({family[index] for index in space} & known) >= 2 for space in spaces)

@@ -28,7 +28,7 @@ class Role:
     shares: bool
 
     @property
-    def key(self) -> tuple[str, str, tuple[str, ...]]:
+    def key(self) -> tuple[object, ...]:
         """Reductions with one key can share a stage."""
         return self.family, self.parallel, self.grid
 

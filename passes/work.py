@@ -15,6 +15,7 @@ from attnc.ir.walk import substitute, walk
 
 FUNCTIONS = frozenset(("exp", "exp2", "log", "log2", "log1p", "expm1", "sigmoid", "softplus", "erf", "gelu", "silu"))
 FUNCTIONS |= {"tanh", "sin", "cos", "pow", "xlogx", "rsqrt", "sqrt"}
+SCORE_TILES = 2  # a tile of scores and one of weights are live at once
 FREE = frozenset(("real", "int", "stop", "neg"))
 BYTES: dict[DType, int] = {"bool": 1, "float16": 2, "bfloat16": 2, "int32": 4, "float32": 4, "int64": 8, "float64": 8}
 
@@ -23,7 +24,9 @@ BYTES: dict[DType, int] = {"bool": 1, "float16": 2, "bfloat16": 2, "int32": 4, "
 class Work:
     """Per score: operations of matrix products (a multiply-add is two), functions, other operations, bytes read.
 
-    Per position of the stream: bytes read. Per row: bytes of operands, values of state.
+    Per position of the stream, or per column: bytes read. Per row: bytes of operands, values of state. `live` are
+    the values held at once per score. Where only rows are tiled, each row counts as one score. `walks`: a row's
+    operands stay while a stream of positions goes by.
     """
 
     products: int
@@ -33,6 +36,12 @@ class Work:
     position_bytes: int
     row_bytes: int
     state: int
+    live: int
+    walks: bool
+
+    def moved(self, rows: int, keys: int) -> float:
+        """The bytes read for a score of a tile."""
+        return self.position_bytes / rows + self.score_bytes + (0 if self.walks else self.row_bytes / keys)
 
 
 def work_of(stream: Stream, cascade: Cascade, dtypes: Mapping[str, DType], extents: Mapping[str, int]) -> Work:
@@ -48,7 +57,9 @@ def work_of(stream: Stream, cascade: Cascade, dtypes: Mapping[str, DType], exten
         score_bytes=counter.bytes(exprs, row=True, position=True),
         position_bytes=counter.bytes(exprs, row=False, position=True),
         row_bytes=counter.bytes(exprs, row=True, position=False),
-        state=sum(counter.width(index for index in item.axes) for item in stream.monoid.parts),
+        state=0 if stream.columns else sum(counter.width(item.axes) for item in stream.monoid.parts),
+        live=counter.live(exprs),
+        walks=stream.stream is not None and stream.columns is None,
     )
 
 
@@ -61,12 +72,15 @@ class _Counter:
 
     @property
     def _positions(self) -> frozenset[str]:
+        if self.stream.columns is not None:
+            return frozenset((self.stream.columns,))
         return frozenset(item.index for item in self.stream.monoid.segments if item.index is not None)
 
     def width(self, indices: Iterable[str]) -> int:
         """How many values the inner ones among these indices make."""
         total = 1
-        outer = {self.stream.parallel, *self.stream.grid, *self._positions}
+        segments = {item.index for item in self.stream.monoid.segments}
+        outer = {*self.stream.tiled, *self.stream.grid, *segments}
         for index in indices:
             if index not in outer:
                 item = self.cascade.range(index)
@@ -92,6 +106,8 @@ class _Counter:
 
     def _on_scores(self, exprs: Iterable[Expr]) -> set[Map | Choose]:
         nodes = (node for expr in exprs for node in walk(expr) if isinstance(node, Map | Choose))
+        if self.stream.stream is None and self.stream.columns is None:
+            return {node for node in nodes if self._of_row(node)}
         return {node for node in nodes if free_indices(node) & self._positions and self._of_row(node)}
 
     def _of_row(self, node: Expr) -> bool:
@@ -99,10 +115,22 @@ class _Counter:
 
     def bytes(self, exprs: Iterable[Expr], *, row: bool, position: bool) -> int:
         """The bytes of reads that vary with the row, with the position, or with both, whole along inner axes."""
-        reads = {node for expr in exprs for node in walk(expr) if isinstance(node, Read)}
         total = 0
-        for node in reads:
+        for node in self._reads(exprs):
             free = free_indices(node)
             if (self.stream.parallel in free, bool(free & self._positions)) == (row, position):
                 total += BYTES[self.dtypes.get(node.tensor, "float32")] * self.width(free)
         return total
+
+    def live(self, exprs: Iterable[Expr]) -> int:
+        """A score and a weight; of a pair its products, its operands and what is kept; of a row all that it reads."""
+        columns = self.stream.columns
+        if columns is None:
+            rows = (self.width(free_indices(node)) for node in self._reads(exprs))
+            return SCORE_TILES if self.stream.stream is not None else sum(rows)
+        sums = {node for expr in exprs for node in walk(expr) if isinstance(node, Reduce)}
+        pairs = [node for node in (*sums, *self._reads(exprs)) if {self.stream.parallel, columns} <= free_indices(node)]
+        return max(SCORE_TILES, len(pairs)) + len(self.stream.monoid.accumulators)
+
+    def _reads(self, exprs: Iterable[Expr]) -> set[Read]:
+        return {node for expr in exprs for node in walk(expr) if isinstance(node, Read)}

@@ -238,7 +238,7 @@ class Axis(Node):
 
 @dataclass(frozen=True, slots=True)
 class Kernel(Node):
-    """One program per point of `grid` and tile of `parallel`.
+    """One program per point of `grid` and tile of `parallel`, or of `parallel` and `columns`.
 
     `sizes` are the run-time scalars in argument order, each with the size expression of the cascade that the
     launcher evaluates for it. `types` gives the TileType of every named value.
@@ -258,6 +258,12 @@ class Kernel(Node):
     compute: DType = "float32"
     spec: tuple[str, ...] = ()
     plan: tuple[str, ...] = ()
+    columns: Axis | None = None
+
+    @property
+    def tiled(self) -> tuple[Axis, ...]:
+        """The axes that programs take in tiles: rows, then columns."""
+        return tuple(axis for axis in (self.parallel, self.columns) if axis is not None)
 
     def type_of(self, name: str) -> TileType:
         """The type of a named value."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from attnc.ir.cascade import Coord, Expr
 from attnc.ir.print_expression import PRODUCT, Sizes, capital, show, show_where
-from attnc.ir.stage import Accumulator, Finish, Gauge, Host, Lift, Monoid, Plan, Segment, Stream
+from attnc.ir.stage import POINT, Accumulator, Finish, Gauge, Host, Lift, Monoid, Plan, Segment, Stream
 
 INDENT = "    "
 
@@ -24,9 +24,10 @@ def show_plan(plan: Plan, sizes: Sizes = capital) -> str:
 
 
 def _stream(stage: Stream, sizes: Sizes) -> Iterator[str]:
-    tiles = f", tiles of {stage.parallel}" if stage.parallel else ""
-    grid = f", one program per ({', '.join(stage.grid)})" if stage.grid else ""
-    yield f"stream {stage.name}: one pass over {stage.stream}{tiles}{grid}"
+    walked = [f"one pass over {stage.stream}"] if stage.stream else []
+    tiles = [f"tiles of {' and '.join(stage.tiled)}"] if stage.tiled else []
+    grid = [f"one program per ({', '.join(stage.grid)})"] if stage.grid else []
+    yield f"stream {stage.name}: {', '.join((*walked, *tiles, *grid))}"
     yield from (INDENT + line for line in show_monoid(stage.monoid, sizes))
 
 
@@ -38,8 +39,9 @@ def _host(stage: Host) -> str:
 
 def show_monoid(monoid: Monoid, sizes: Sizes = capital) -> Iterator[str]:
     """The segments, gauges, accumulators and outputs of a state, one line each."""
+    alone = monoid.segments == (POINT,)
     for number, segment in enumerate(monoid.segments):
-        yield f"segment {number}: {_segment(segment, sizes)}"
+        yield f"segment {number}: {'one point' if alone else _segment(segment, sizes)}"
     for gauge in monoid.gauges:
         yield _gauge(gauge, sizes)
     for accumulator in monoid.accumulators:

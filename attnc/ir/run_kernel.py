@@ -66,7 +66,7 @@ def run_kernel(
     numbers = {name: whole(expr, sizes) for name, expr in kernel.sizes}
     compute = dtype or TORCH[kernel.compute]
     start = Program(kernel, tensors, numbers, compute)
-    outer = (*kernel.grid, *((kernel.parallel,) if kernel.parallel else ()))
+    outer = (*kernel.grid, *kernel.tiled)
     ranges = [range(_int(start, axis.lo), _int(start, axis.hi), axis.tile) for axis in outer]
     for place in product(*ranges):
         program = Program(kernel, tensors, numbers, compute)
@@ -82,14 +82,13 @@ def _int(program: Program, value: k.Value) -> int:
 def _enter(program: Program, place: dict[str, int]) -> None:
     kernel = program.kernel
     inner = kernel.axes
-    parallel = (kernel.parallel,) if kernel.parallel else ()
-    program.order = tuple(axis.index for axis in (*parallel, *inner))
+    program.order = tuple(axis.index for axis in (*kernel.tiled, *inner))
     for axis in kernel.grid:
         program.scalars[axis.index] = place[axis.index]
-    for axis in (*parallel, *inner):
+    for axis in (*kernel.tiled, *inner):
         lo, hi = _int(program, axis.lo), _int(program, axis.hi)
         program.end[axis.index] = hi
-        if axis in parallel or axis.extent is not None:
+        if axis in kernel.tiled or axis.extent is not None:
             program.first[axis.index] = place.get(axis.index, lo)
             program.width[axis.index] = axis.tile
 
@@ -178,15 +177,17 @@ def _updated(program: Program, update: k.Update) -> Tile:
 
 
 def _load(program: Program, load: k.Load) -> Tile:
-    """The read elements: 0 where masked, NaN on rows outside the parallel axis."""
+    """The read elements: 0 where masked, NaN on rows and columns outside the tiled axes."""
     param = next(item for item in program.kernel.params if item.name == load.tensor)
     kind = program.kernel.type_of(load.name)
     subs = [_value(program, sub) for sub in load.subs]
-    parallel = program.kernel.parallel.index if program.kernel.parallel else None
+    tiled = [axis.index for axis in program.kernel.tiled]
     reads = _true()
-    for test in (*(k.Inside(axis) for axis in kind.axes if axis != parallel), *load.when):
+    for test in (*(k.Inside(axis) for axis in kind.axes if axis not in tiled), *load.when):
         reads = _map(program, "and", [reads, _value(program, test)])
-    rows = _value(program, k.Inside(parallel)) if parallel in kind.axes and parallel is not None else _true()
+    rows = _true()
+    for index in tiled:
+        rows = _map(program, "and", [rows, _value(program, k.Inside(index))]) if index in kind.axes else rows
     shape = [program.width[axis] for axis in kind.axes]
     extra = tuple(axis for axis in (*reads.axes,) if axis not in kind.axes)
     assert not extra, f"the mask of {load.name} has axes {extra} that the read lacks"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from attnc.ir.cascade import Cascade, Coord, Expr, Reduce
+from attnc.ir.cascade import Cascade, Const, Coord, Expr, Reduce
 from attnc.ir.node import Node
 from attnc.ir.walk import walk
 
@@ -19,14 +19,18 @@ class Segment(Node):
     """A piece of the streaming axis: the points lo <= index < hi, or one virtual key (index is None).
 
     A stream over an axis that is defined by parts has one segment per part; a reduction over an
-    ordinary index has one. `at` is where on the axis a point lies: 2 * p and 2 * p + 1 are two segments
-    over the same index.
+    ordinary index has one; a value that folds nothing has one of one point. `at` is where on the axis a
+    point lies: 2 * p and 2 * p + 1 are two segments over the same index.
     """
 
     index: str | None
     lo: Expr
     hi: Expr
     at: Expr
+
+
+POINT = Segment(None, Const(0), Const(1), Const(0))
+"""The one segment of a stage that folds nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +143,22 @@ class Stream(Node):
 
     `grid` are the outputs' other outer indices (batch, heads); `parallel` is None where the outputs have
     no index that the streamed operands lack. Every other index is inner: whole inside a tile.
+
+    `columns` is the second tiled index of outputs that have a value for each pair of positions: the stream, if
+    there is one, is then walked point by point. `stream` is None where the one segment is a point.
     """
 
     name: str
     monoid: Monoid
-    stream: str
+    stream: str | None
     parallel: str | None
     grid: tuple[str, ...]
+    columns: str | None = None
+
+    @property
+    def tiled(self) -> tuple[str, ...]:
+        """The indices that programs take in tiles: rows, then columns."""
+        return tuple(index for index in (self.parallel, self.columns) if index is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +188,7 @@ class Plan(Node):
 def inner_indices(stream: Stream, cascade: Cascade) -> tuple[str, ...]:
     """The indices that are kept whole inside a tile, in the order of the cascade's ranges."""
     monoid = stream.monoid
-    outer = {stream.parallel, *stream.grid, *(segment.index for segment in monoid.segments)}
+    outer = {*stream.tiled, *stream.grid, *(segment.index for segment in monoid.segments)}
     used = {index for item in monoid.accumulators for index in item.axes}
     used |= {index for item in monoid.finishes for index in item.indices}
     for node in walk(monoid):

@@ -65,12 +65,12 @@ def family(cascade: Cascade) -> str:
 
 def _patterns(program: Program) -> Iterator[str]:
     """What the solved masks and subscripts show."""
-    from attnc.passes.areas import conditions
+    from attnc.passes.areas import conditions, walked
 
     for stage in program.streams:
-        for number, segment in enumerate(stage.monoid.segments):
-            if segment.index is None:
-                yield "virtual keys"
+        for number in range(len(stage.monoid.segments)):
+            if walked(stage, number) is None:
+                yield from ("virtual keys",) if stage.stream is not None else ()
                 continue
             solved = conditions(stage, number, program.explicit)
             moving = {bound.lower for bound in solved.bounds if stage.parallel in free_indices(bound.value)}

@@ -104,10 +104,11 @@ def _stage(stage: Stage, target: Target, tiles: Tiles | None) -> dict[str, Any]:
     if isinstance(stage, Host):
         return row | {"heavy": stage.heavy, "refusal": stage.refusal.code if stage.refusal else None}
     row |= {"plan": "stream", "backend": "cpp" if target.kind == "cpu" else "triton"}
-    row |= {"stream": stage.stream, "parallel": stage.parallel, "grid": list(stage.grid)}
+    row |= {"stream": stage.stream, "parallel": stage.parallel, "columns": stage.columns, "grid": list(stage.grid)}
     if tiles is None:
         return row
-    sizes = {"parallel": tiles.parallel, "stream": tiles.stream}
+    second = "columns" if stage.columns else "stream"
+    sizes = {"parallel": tiles.parallel} | ({second: tiles.stream} if stage.columns or stage.stream else {})
     return row | {"tiles": sizes, "footprint": tiles.footprint, "choice": list(tiles.lines)}
 
 

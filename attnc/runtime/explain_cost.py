@@ -5,6 +5,7 @@ Everything is counted from the plan. Points under a mask are exact where its con
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -120,6 +121,8 @@ class Costs:
     def _read(self, node: Read, stage: Stream) -> int:
         """The bytes that one program per batch element and head reads of a tensor."""
         along = [free_indices(sub) for sub in node.subs]
+        if stage.columns is not None:
+            return self._read_by_tiles(node, stage, stage.columns)
         positions = {segment.index for segment in stage.monoid.segments}
         outer = {stage.parallel, *stage.grid, *positions}
         inner = self._extent(sorted({index for found in along for index in found} - outer))
@@ -138,6 +141,19 @@ class Costs:
         visited = min(visited, turns * length)  # the last tile of a row may be cut short
         return self._width(node.tensor) * inner * visited * (tiles.parallel if stage.parallel in found else 1)
 
+    def _read_by_tiles(self, node: Read, stage: Stream, columns: str) -> int:
+        """The bytes that the tiles of pairs read of a tensor for a point of the grid, over all turns of the loop."""
+        tiles, found = self.tiles[stage.name], free_indices(node)
+        area = self.masks.area(stage, 0)
+        if area is None or tiles is None:
+            raise _UnknownSizeError
+        sides = {stage.parallel: tiles.parallel, columns: tiles.stream}
+        lengths = {index: self._extent((index,)) for index in sides}
+        most = math.prod(lengths[i] if i in found else -(-lengths[i] // side) for i, side in sides.items())
+        visited = (area.full + area.partial) * math.prod(side for index, side in sides.items() if index in found)
+        rest = sorted(found - sides.keys() - set(stage.grid))  # inner ones, and the loop's
+        return self._width(node.tensor) * self._extent(rest) * min(visited, most)
+
     # ---- matrix operations -------------------------------------------------------------------
 
     def flops(self) -> int | None:
@@ -147,16 +163,18 @@ class Costs:
     def _products(self, stage: Stream) -> int:
         total = 0
         for number, segment in enumerate(stage.monoid.segments):
-            found = self.masks.area(stage, number) if segment.index is not None else None
-            if segment.index is not None and found is None:
+            tiled = stage.columns is not None or segment.index is not None
+            found = self.masks.area(stage, number) if tiled else None
+            if tiled and found is None:
                 raise _UnknownSizeError
             points = found.points if found is not None else self._rows(stage)
-            total += points * self._per_point(stage, number)
+            turns = self._extent((segment.index,)) if stage.columns is not None else 1
+            total += turns * points * self._per_point(stage, number)
         return self._extent(stage.grid) * total
 
     def _per_point(self, stage: Stream, number: int) -> int:
         """Two operations for each term of an inner sum, and for each column of an accumulator that has columns."""
-        outer = {stage.parallel, *stage.grid}
+        outer = {*stage.tiled, *stage.grid}
         work, bodies = 0, dict[Expr, None]()
         for item in stage.monoid.parts:
             own = [lift for lift in item.lifts if lift.segment == number]

@@ -32,16 +32,17 @@ class Masks:
 
     def rows(self, stage: Stream) -> Iterator[dict[str, Any]]:
         """Loop bounds of each segment, and the share of its tiles that are empty, full and partial."""
-        from attnc.passes.areas import conditions
+        from attnc.passes.areas import conditions, walked
 
         sizes = sizes_of(self.cascade)
-        for number, segment in enumerate(stage.monoid.segments):
-            if segment.index is None:
+        for number in range(len(stage.monoid.segments)):
+            index = walked(stage, number)
+            if index is None:
                 continue
             solved = conditions(stage, number, self.cascade)
-            row: dict[str, Any] = {"stage": stage.name, "index": segment.index}
+            row: dict[str, Any] = {"stage": stage.name, "index": index}
             signs = ((">=" if bound.lower else "<", bound.value) for bound in solved.bounds)
-            row["bounds"] = [f"{segment.index} {sign} {show(value, sizes)}" for sign, value in signs]
+            row["bounds"] = [f"{index} {sign} {show(value, sizes)}" for sign, value in signs]
             row["tested"] = [show(test, sizes) for test in solved.opaque]
             yield row | self._shares(stage, number)
 
@@ -66,7 +67,8 @@ class Masks:
 
         tiles = self.tiles[stage.name]
         rows = [item for item in self.cascade.ranges if item.index == stage.parallel]
-        nodes = [*rows, stage.monoid.segments[number]]
+        columns = [item for item in self.cascade.ranges if item.index == stage.columns]
+        nodes = [*rows, *columns, stage.monoid.segments[number]]
         known = all(node.index in self.shape for item in nodes for node in walk(item) if isinstance(node, Size))
         if tiles is None or not known:
             return None

@@ -27,10 +27,16 @@ def _plan(facts: dict[str, Any]) -> str:
     lines = ["plan"]
     for stage in facts["stages"]:
         weight = " (heavy: a slower path)" if stage["heavy"] else ""
-        what = f"stream over {stage['stream']}, tiles of {stage['parallel']}" if stage["plan"] == "stream" else "host"
+        what = _tiled(stage) if stage["plan"] == "stream" else "host"
         lines.append(f"  {stage['name']}: {what}{weight}")
         lines += [f"    {line}" for line in stage.get("choice", [])[1:]]
     return "\n".join(lines)
+
+
+def _tiled(stage: dict[str, Any]) -> str:
+    """What a streamed stage walks, and what it takes in tiles."""
+    walked = f"stream over {stage['stream']}, " if stage["stream"] else ""
+    return f"{walked}tiles of {stage['parallel']}" + (f" and {stage['columns']}" if stage["columns"] else "")
 
 
 def _monoids(facts: dict[str, Any]) -> str:

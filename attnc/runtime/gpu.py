@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -44,7 +45,7 @@ def launcher(
             given[f"p_{param.name}"] = tensor
             given |= {f"{param.name}_n{axis}": extent for axis, extent in enumerate(tensor.shape)}
             given |= {f"{param.name}_s{axis}": stride for axis, stride in enumerate(tensor.stride())}
-        programs = _tiles(kernel.parallel, numbers) * _points(kernel.grid, numbers)
+        programs = math.prod(_tiles(axis, numbers) for axis in kernel.tiled) * _points(kernel.grid, numbers)
         if programs == 0:
             return
         given["DOT"] = dot_type(kernel)
@@ -64,9 +65,7 @@ def dot_type(kernel: Kernel) -> Any:
     return tl.bfloat16 if "bfloat16" in kinds else tl.float16
 
 
-def _tiles(axis: Axis | None, numbers: Mapping[str, int]) -> int:
-    if axis is None:
-        return 1
+def _tiles(axis: Axis, numbers: Mapping[str, int]) -> int:
     return -(-max(0, _value(axis.hi, numbers) - _value(axis.lo, numbers)) // axis.tile)
 
 

@@ -14,7 +14,7 @@ from attnc.passes.lower.dead import without_dead
 from attnc.passes.lower.fold import Folding
 from attnc.passes.lower.frame import Frame
 from attnc.passes.lower.lanes import identity
-from attnc.passes.lower.loops import Piece, pieces
+from attnc.passes.lower.loops import Piece, opening, pieces
 from attnc.passes.lower.scope import Scope
 from attnc.passes.lower.values import Values
 from attnc.passes.masks import solve
@@ -26,8 +26,7 @@ class Lowering:
     def __init__(self, frame: Frame, points: frozenset[int]) -> None:
         """Starts with empty scopes."""
         self.frame, self.points = frame, points
-        parallel = () if frame.stream.parallel is None else (frame.stream.parallel,)
-        self.scope = Scope(frame.compute, frame.order, frozenset((*parallel, *frame.inner)))
+        self.scope = Scope(frame.compute, frame.order, frozenset((*frame.stream.tiled, *frame.inner)))
         self.values = Values(frame, self.scope, reduced)
         self.monoid = frame.stream.monoid
         self.folding = Folding(self.values, self.monoid)
@@ -37,8 +36,9 @@ class Lowering:
     def kernel(self) -> Kernel:
         """The finished kernel."""
         numbers = [n for n, segment in enumerate(self.monoid.segments) if segment.index is None]
-        self._states(numbers[0] if numbers else None)
-        for number in numbers[1:]:
+        opened = numbers[:1] if self.frame.stream.columns is None else []
+        self._states(opened[0] if opened else None)
+        for number in numbers[len(opened) :]:
             self._point(number)
         for number, segment in enumerate(self.monoid.segments):
             if segment.index is not None:
@@ -78,11 +78,23 @@ class Lowering:
     # ---- folds -----------------------------------------------------------------------------
 
     def _point(self, number: int) -> None:
-        """A further virtual key: a fold without the streaming axis."""
+        """A further virtual key, or a tile of pairs: a fold without the streaming axis."""
         self.segment = number
+        test = self._opening(number) if self.frame.stream.columns is not None else None
+        setup = self.scope.blocks[0]
+        start, known = len(setup.body), dict(setup.known)
         with self.scope.block() as block:
             self.folding.fold(number, None, cut=True)
-        self.loops += block.body
+        if test is None:
+            self.loops += block.body
+            return
+        inside, setup.body[start:], setup.known = tuple(setup.body[start:]), (), known  # all it takes is guarded too
+        self.loops.append(k.Guarded(test, (*inside, *block.body), "unseen"))
+
+    def _opening(self, number: int) -> k.Value | None:
+        """Whether anything of a tile of pairs is seen; None where no condition says that it is not."""
+        shared = self.folding.shared(number)
+        return self._worth(shared, None) or opening(self.values, self.monoid.segments[number], shared)
 
     def _segment(self, number: int) -> None:
         """The loops of one segment: cut tiles before, whole ones, cut tiles after."""
@@ -91,7 +103,8 @@ class Lowering:
         whens = {lift.when for lift in self.folding.lifts(number)}
         if not whens:
             return
-        step = 1 if number in self.points else self.frame.tiles.stream
+        pointwise = number in self.points or self.frame.stream.columns is not None
+        step = 1 if pointwise else self.frame.tiles.stream
         shared = self.folding.shared(number)
         same = all(set(when) == set(shared) for when in whens)
         for piece in pieces(self.values, segment, shared, step, whole_tiles=same):
@@ -111,9 +124,9 @@ class Lowering:
         self.values.masks = ()
         self.loops.append(k.Loop(index, piece.lo, piece.hi, step, piece.cut, tuple(block.body)))
 
-    def _worth(self, shared: tuple[Expr, ...], index: str) -> k.Value | None:
+    def _worth(self, shared: tuple[Expr, ...], index: str | None) -> k.Value | None:
         """Whether any row of a tile sees any of its positions, where only data can tell."""
-        if not any(branch.gaps for branch in solve(shared, index, self.frame.kind)):
+        if not any(branch.gaps for branch in solve(shared, index or "", self.frame.kind)):
             return None
         if any(free_indices(test) & set(self.frame.inner) for test in shared):
             return None
@@ -157,6 +170,7 @@ class Lowering:
         stream = frame.stream
         grid = tuple(frame.axis(index) for index in stream.grid)
         parallel = None if stream.parallel is None else frame.axis(stream.parallel)
+        columns = None if stream.columns is None else frame.axis(stream.columns)
         axes = tuple(frame.axis(index) for index in (*frame.streams, *frame.inner))
         source = stream.span.source
         spec = source.lines if source.text else ()
@@ -166,6 +180,7 @@ class Lowering:
             name=f"attnc_{stream.name}",
             grid=grid,
             parallel=parallel,
+            columns=columns,
             axes=axes,
             params=params,
             sizes=tuple(frame.sizes.items()),

@@ -69,7 +69,7 @@ class Folding:
     def stream_only(self, when: tuple[Expr, ...], index: str | None) -> tuple[k.Value, ...]:
         """Conditions on the stream alone: they mask its loads, so that nothing unseen is ever read."""
         frame = self.values.frame
-        rows = {frame.stream.parallel, *frame.inner}
+        rows = {*frame.stream.tiled, *frame.inner}
         found = [test for test in when if index in free_indices(test) and rows.isdisjoint(free_indices(test))]
         return tuple(self.values.scope.let("valid", self.values.of(test), test.span) for test in dict.fromkeys(found))
 

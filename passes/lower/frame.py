@@ -54,8 +54,7 @@ class Frame:
     @cached_property
     def order(self) -> tuple[str, ...]:
         """The canonical order of axes."""
-        parallel = () if self.stream.parallel is None else (self.stream.parallel,)
-        return (*parallel, *self.streams, *self.inner)
+        return (*self.stream.tiled, *self.streams, *self.inner)
 
     @cached_property
     def _types(self) -> dict[str, Type]:
@@ -123,8 +122,14 @@ class Frame:
         lo, hi = self.plain_size(item.lo), self.plain_size(item.hi)
         if index in self.inner:
             return k.Axis(index, lo, hi, self.width(index), self.extent(index))
-        tile = self.tiles.parallel if index == self.stream.parallel else self.tiles.stream
-        return k.Axis(index, lo, hi, 1 if index in self.stream.grid else tile)
+        return k.Axis(index, lo, hi, self._tile(index))
+
+    def _tile(self, index: str) -> int:
+        """How many positions of an index that is not inner a program or a turn of its loop takes."""
+        stream = self.stream
+        if index in stream.grid or (stream.columns is not None and index in self.streams):
+            return 1
+        return self.tiles.parallel if index == stream.parallel else self.tiles.stream
 
     def bounds(self, tensor: str) -> tuple[tuple[Expr, Expr], ...]:
         """The interval of each axis of a tensor."""

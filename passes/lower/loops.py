@@ -68,7 +68,7 @@ class Ends:
 
     def named(self, word: str, value: k.Value) -> k.Value:
         """The position bound to a name in the setup."""
-        return self.values.scope.let(f"{self.name}_{word}", value)
+        return self.values.scope.let(f"{self.name}_{word}" if self.name else word, value)
 
     def largest(self, items: list[k.Value]) -> k.Value:
         """The largest of positions."""
@@ -85,25 +85,27 @@ class Ends:
     # ---- extremes over rows ----------------------------------------------------------------
 
     def extreme(self, expr: Expr, *, highest: bool) -> k.Value:
-        """The largest (or smallest) value of an integer expression over the rows of the program."""
-        values, row = self.values, self.values.frame.stream.parallel
-        if row is None or row not in free_indices(expr):
-            return values.of(expr)
-        sign = trend(expr, row)
-        if sign is None:
-            return self._over_rows(values.of(expr), row, highest=highest)
-        values.rows[row] = k.Last(row) if (sign > 0) == highest else k.First(row)
+        """The largest (or smallest) value of an integer expression over the rows, and columns, of the program."""
+        values = self.values
+        tiled = [index for index in values.frame.stream.tiled if index in free_indices(expr)]
+        signs = {index: trend(expr, index) for index in tiled}
+        if None in signs.values():
+            return self._over_tile(values.of(expr), highest=highest)
+        rising = (index for index, sign in signs.items() if sign is not None and (sign > 0) == highest)
+        values.rows |= {index: k.First(index) for index in tiled} | {index: k.Last(index) for index in rising}
         value = values.of(expr)
         values.rows.clear()
         return value
 
-    def _over_rows(self, value: k.Value, row: str, *, highest: bool) -> k.Value:
-        """A bound that data give, over the rows that exist."""
+    def _over_tile(self, value: k.Value, *, highest: bool) -> k.Value:
+        """A bound that data give, over the rows and columns that exist."""
         scope, op = self.values.scope, "max" if highest else "min"
         value = self.values.cast(value, "int64")
         far = k.Const(-(1 << 62) if highest else 1 << 62, "int64")
-        inside = k.Map("select", (k.Inside(row), scope.let("bound", value), far))
-        return scope.let("bound", k.Reduce(op, inside, row))
+        for index in scope.axes(value):
+            inside = k.Map("select", (k.Inside(index), scope.let("bound", value), far))
+            value = scope.let("bound", k.Reduce(op, inside, index))
+        return value
 
     def holds(self, gates: tuple[Expr, ...], *, some: bool) -> k.Value | None:
         """Whether some row (or every row) satisfies conditions that do not mention the stream."""
@@ -153,6 +155,16 @@ def pieces(values: Values, segment: Segment, when: tuple[Expr, ...], step: int, 
     for stretch in stretches:
         found += _pieces(ends, stretch)
     return [piece for piece in found if piece.lo != piece.hi]
+
+
+def opening(values: Values, segment: Segment, when: tuple[Expr, ...]) -> k.Value | None:
+    """Whether some row sees some column of the program's tile, by conditions in closed form; None where all do."""
+    ends = Ends(values, segment, 1)
+    tests = [ends.holds(branch.gates, some=True) for branch in solve(when, "", values.frame.kind)]
+    known = [test for test in tests if test is not None]
+    if len(known) < len(tests):
+        return None
+    return k.Map("or", tuple(known)) if len(known) > 1 else known[0] if known else k.Const(False, "bool")
 
 
 def _pieces(ends: Ends, stretch: Stretch) -> list[Piece]:

@@ -63,7 +63,7 @@ def first(name: str) -> tuple[Program, Derived]:
 def only_stage(program: Program) -> Stream:
     """The stage of a program that is one pass."""
     assert not program.heavy
-    (stage,) = program.streams
+    (stage,) = (stage for stage in program.streams if stage.stream is not None)
     return stage
 
 

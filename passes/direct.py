@@ -1,0 +1,155 @@
+"""Values that wait for no fold over positions: each tile of rows, or of rows and columns, is made by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import permutations
+from typing import cast
+
+from attnc.ir.cascade import Expr, Grad, Map, Order, Part, Read, Reduce
+from attnc.ir.indices import free_indices
+from attnc.ir.walk import walk
+from attnc.passes.families import Shapes, dependencies
+from attnc.passes.stages import Role
+
+LINEAR = ("mul", "div", "neg", "real")
+
+
+@dataclass(frozen=True)
+class Direct(Role):
+    """How a value is made tile by tile: `index` are its columns, or its rows where only these are tiled.
+
+    `loop`: what is folded besides, point by point.
+    """
+
+    columns: str | None = None
+    loop: str | None = None
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Values with one key can share a stage."""
+        return self.parallel, self.columns, self.grid, self.loop
+
+
+def direct(shapes: Shapes, streamed: Mapping[str, Role]) -> dict[str, Direct]:
+    """Every tensor that a stage of its own makes tile by tile; a plain product of weights is left to PyTorch.
+
+    Before   D[b,h,m] = sum[f](dO[b,h,m,f] * O[b,h,m,f]);  G[h,m,n] = sum[b](exp(S[b,h,m,n] - L[b,h,m]))
+    After    rows m, grid b and h;  rows m, columns n, grid h, a loop over b
+    Holds    where nothing that it needs for a pair of positions folds positions. A fold that others share a stream
+             with stays there.
+    """
+    found, known = dict[str, Direct](), lengths(shapes, streamed)
+    for name in sorted(shapes.tensors, key=shapes.position.__getitem__):
+        part, *others = shapes.tensors[name].parts
+        plain = not others and name not in shapes.recurrent and not shapes.features & set(part.indices)
+        if plain and not any(isinstance(node, Order | Grad) for node in walk(part)):
+            waits = dependencies(shapes, name) & (streamed.keys() - found.keys())
+            pairs = None if waits or _shares(shapes, name, streamed) else _of_pairs(shapes, part, known)
+            role = _of_rows(shapes, part) or pairs
+            found |= {name: role} if role is not None else {}
+    return found
+
+
+def lengths(shapes: Shapes, streamed: Mapping[str, Role]) -> set[str]:
+    """The families of indices that a program walks or takes in tiles."""
+    found = {shapes.family[index] for role in streamed.values() for index in (role.parallel, role.index)}
+    return found | {shapes.family[index] for index in shapes.walked}
+
+
+def _shares(shapes: Shapes, name: str, streamed: Mapping[str, Role]) -> bool:
+    """Whether a streamed fold is needed by another one of its stream."""
+    role = streamed.get(name)
+    users = (other for other in streamed if name in dependencies(shapes, other))
+    return role is not None and any(streamed[other].key == role.key for other in users)
+
+
+# ---- rows -----------------------------------------------------------------------------------
+
+
+def _of_rows(shapes: Shapes, part: Part) -> Direct | None:
+    """A contraction over features of which two factors lie along the rows, and all along the same ones."""
+    reduce = part.value
+    if not isinstance(reduce, Reduce) or reduce.op != "sum" or not set(reduce.over) <= shapes.features:
+        return None
+    along = [free_indices(item) for item in _factors(reduce.body) if free_indices(item) & set(reduce.over)]
+    rows = [index for index in part.indices if sum(index in free for free in along) > 1]
+    apart = {index for one, other in permutations(along, 2) for index in (one - other) & set(part.indices)}
+    if not rows or apart:
+        return None
+    return _role(shapes, part, rows[-1], None, None)
+
+
+def _factors(expr: Expr) -> Iterator[Expr]:
+    match expr:
+        case Map("mul", (a, b)):
+            yield from (*_factors(a), *_factors(b))
+        case Map("div" | "neg" | "real", (a, *_)):
+            yield from _factors(a)
+        case _:
+            yield expr
+
+
+# ---- pairs ----------------------------------------------------------------------------------
+
+
+def _of_pairs(shapes: Shapes, part: Part, known: set[str]) -> Direct | None:
+    """A value for each row and column, folded at most over one more index that is no inner one."""
+    folded = [index for index in _over(part.value) if index in shapes.lengths]
+    if len(folded) > 1 or getattr(part.value, "op", "") in ("argmax", "argmin"):
+        return None
+    body = cast(Reduce, part.value).body if folded else part.value
+    opened = [shapes.open_all(item, frozenset()) for item in (body, *_tests(part))]
+    sums = [node for item in opened for node in walk(item) if isinstance(node, Reduce)]
+    pair = next(_pairs(shapes, part.indices, (*part.indices, *folded), opened[0], sums, known), None)
+    if pair is None:
+        return None
+    inside = (node for node in sums if set(pair) <= free_indices(node))
+    if any(set(node.over) & shapes.lengths for node in inside):
+        return None
+    return _role(shapes, part, *pair, folded[0] if folded else None)
+
+
+def _pairs(
+    shapes: Shapes,
+    indices: tuple[str, ...],
+    outer: tuple[str, ...],
+    body: Expr,
+    sums: Iterable[Reduce],
+    known: set[str],
+) -> Iterator[tuple[str, str]]:
+    """Rows and columns: what the one side of an inner contraction has and the other lacks.
+
+    Both are lengths; or they are all that the sides do not share, and meet in more than a product.
+    """
+    for node in sums:
+        reads = (item for item in walk(node.body) if isinstance(item, Read) and free_indices(item) & set(node.over))
+        sides = {free_indices(item) & set(outer) for item in reads}
+        for one, other in permutations(sides, 2):
+            rows, columns = ([index for index in indices if index in side] for side in (one - other, other - one))
+            if rows and columns and indices.index(rows[-1]) < indices.index(columns[-1]):
+                pair = rows[-1], columns[-1]
+                alone = len(one - other) == len(other - one) == 1 and bool(one & other)
+                if {shapes.family[index] for index in pair} <= known or (alone and _meet(body, *pair)):
+                    yield pair
+
+
+def _meet(expr: Expr, a: str, b: str) -> bool:
+    """Whether a function or a sum of terms carries both indices."""
+    nodes = (node for node in walk(expr) if isinstance(node, Map) and node.op not in LINEAR)
+    return any({a, b} <= free_indices(node) for node in nodes)
+
+
+def _over(value: Expr) -> tuple[str, ...]:
+    return value.over if isinstance(value, Reduce) else ()
+
+
+def _tests(part: Part) -> tuple[Expr, ...]:
+    return (*part.when, *(part.value.when if isinstance(part.value, Reduce) else ()))
+
+
+def _role(shapes: Shapes, part: Part, rows: str, columns: str | None, loop: str | None) -> Direct:
+    grid = tuple(index for index in part.indices if index not in (rows, columns))
+    index = columns or rows
+    return Direct(index, shapes.family[index], rows, grid, (), True, columns, loop)

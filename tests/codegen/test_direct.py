@@ -1,0 +1,37 @@
+"""Values of rows and of pairs in compiled C++ and Triton's interpreter, against the oracle by the contract."""
+
+import pytest
+import torch
+
+import attnc
+from tests.programs.direct import DIRECT
+from tests.programs.generate import Program
+from tests.programs.run import run_program
+
+LENGTHS = ((0, 5), (5, 0), (1, 1), (17, 17), (1, 33), (40, 9), (70, 133))
+TYPES = (torch.float32, torch.bfloat16, torch.float64)
+
+
+def failures(name: str, place: int, dtype: torch.dtype, target: str) -> tuple[str, ...]:
+    m, n = LENGTHS[place]
+    e, f = ((16, 24), (5, 17))[place % 2]
+    shape = {"b": 2 if place % 3 else 1, "h": 3, "g": 1, "m": m, "n": n, "e": e, "f": f}
+    inputs = attnc.compile(DIRECT[name]).program().stated.inputs
+    used = {index: shape[index] for item in inputs for index in item.indices}
+    outcome = run_program(Program(place, DIRECT[name], used, stage=True, plain=False), dtype, target)
+    assert outcome.streamed
+    return outcome.failures
+
+
+@pytest.mark.parametrize("name", DIRECT)
+def test_compiled_kernels_keep_the_contract(name: str) -> None:
+    for place in range(len(LENGTHS)):
+        for dtype in TYPES if place == 5 else TYPES[:1]:
+            assert failures(name, place, dtype, "cpu") == (), (LENGTHS[place], dtype)
+
+
+@pytest.mark.parametrize("name", DIRECT)
+def test_triton_kernels_keep_the_contract(name: str) -> None:
+    for place in (0, 1, 3, 5):
+        for dtype in (torch.float32, torch.bfloat16) if place == 5 else (torch.float32,):
+            assert failures(name, place, dtype, "sm_90") == (), (LENGTHS[place], dtype)
