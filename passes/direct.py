@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import cast
 
-from attnc.ir.cascade import Expr, Grad, Map, Order, Part, Read, Reduce
+from attnc.ir.cascade import Coord, Expr, Grad, Map, Order, Part, Read, Reduce
 from attnc.ir.indices import free_indices
 from attnc.ir.walk import walk
 from attnc.passes.families import Shapes, dependencies
@@ -43,8 +43,9 @@ def direct(shapes: Shapes, streamed: Mapping[str, Role]) -> dict[str, Direct]:
     found, known = dict[str, Direct](), lengths(shapes, streamed)
     for name in sorted(shapes.tensors, key=shapes.position.__getitem__):
         part, *others = shapes.tensors[name].parts
-        plain = not others and name not in shapes.recurrent and not shapes.features & set(part.indices)
-        if plain and not any(isinstance(node, Order | Grad) for node in walk(part)):
+        plain = not others and name not in shapes.recurrent and part.left == tuple(map(Coord, part.indices))
+        whole = shapes.features.isdisjoint(part.indices) and not any(map(_is_apart, walk(part)))
+        if plain and whole:
             waits = dependencies(shapes, name) & (streamed.keys() - found.keys())
             pairs = None if waits or _shares(shapes, name, streamed) else _of_pairs(shapes, part, known)
             role = _of_rows(shapes, part) or pairs
@@ -56,6 +57,11 @@ def lengths(shapes: Shapes, streamed: Mapping[str, Role]) -> set[str]:
     """The families of indices that a program walks or takes in tiles."""
     found = {shapes.family[index] for role in streamed.values() for index in (role.parallel, role.index)}
     return found | {shapes.family[index] for index in shapes.walked}
+
+
+def _is_apart(node: object) -> bool:
+    """Whether a node is no arithmetic that kernels have."""
+    return isinstance(node, Order | Grad) or (isinstance(node, Reduce) and node.op in ("argmax", "argmin"))
 
 
 def _shares(shapes: Shapes, name: str, streamed: Mapping[str, Role]) -> bool:
@@ -97,7 +103,7 @@ def _factors(expr: Expr) -> Iterator[Expr]:
 def _of_pairs(shapes: Shapes, part: Part, known: set[str]) -> Direct | None:
     """A value for each row and column, folded at most over one more index that is no inner one."""
     folded = [index for index in _over(part.value) if index in shapes.lengths]
-    if len(folded) > 1 or getattr(part.value, "op", "") in ("argmax", "argmin"):
+    if len(folded) > 1:
         return None
     body = cast(Reduce, part.value).body if folded else part.value
     opened = [shapes.open_all(item, frozenset()) for item in (body, *_tests(part))]
@@ -106,7 +112,7 @@ def _of_pairs(shapes: Shapes, part: Part, known: set[str]) -> Direct | None:
     if pair is None:
         return None
     inside = (node for node in sums if set(pair) <= free_indices(node))
-    if any(set(node.over) & shapes.lengths for node in inside):
+    if any(set(node.over) & shapes.lengths or _is_apart(node) for node in inside):
         return None
     return _role(shapes, part, *pair, folded[0] if folded else None)
 
@@ -125,7 +131,7 @@ def _pairs(
     """
     for node in sums:
         reads = (item for item in walk(node.body) if isinstance(item, Read) and free_indices(item) & set(node.over))
-        sides = {free_indices(item) & set(outer) for item in reads}
+        sides = dict.fromkeys(free_indices(item) & set(outer) for item in reads)
         for one, other in permutations(sides, 2):
             rows, columns = ([index for index in indices if index in side] for side in (one - other, other - one))
             if rows and columns and indices.index(rows[-1]) < indices.index(columns[-1]):

@@ -285,6 +285,9 @@ def _all_pointwise(shapes: Shapes, name: str) -> bool:
 
 
 def _along_both(shapes: Shapes, name: str, group: Group) -> bool:
+    """Whether a value is for each pair of a tile; there is none where only rows are tiled."""
+    if isinstance(group.role, Direct) and group.role.columns is None:
+        return False
     indices = {index for part in shapes.tensors[name].parts for index in part.indices}
     walked = shapes.cascade.range(group.role.index).walks
     return group.role.parallel in indices and any(i in walked or shapes.family[i] == group.role.family for i in indices)

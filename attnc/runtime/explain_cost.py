@@ -161,6 +161,8 @@ class Costs:
         return self._if_known(lambda: sum(self._products(stage) for stage in self.program.streams))
 
     def _products(self, stage: Stream) -> int:
+        if stage.stream is None and stage.columns is None:
+            return 0  # sums along rows are no matrix products
         total = 0
         for number, segment in enumerate(stage.monoid.segments):
             tiled = stage.columns is not None or segment.index is not None

@@ -9,6 +9,7 @@ import attnc
 from attnc.contract import judge, references
 from attnc.runtime.attention import Attention
 from attnc.runtime.draw import draw
+from tests.programs.direct import DIRECT
 from tests.programs.generate import Program, program, variants, written
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("[01]*.attn"))[:11]
@@ -47,6 +48,13 @@ def test_examples(spec: Path, shape: dict[str, int], dtype: torch.dtype) -> None
 def test_variants(spec: Path) -> None:
     one = written(spec)
     assert failures(attnc.compile(one.text), one.shape, torch.float32, seed=1) == []
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("name", DIRECT)
+def test_values_of_rows_and_pairs(name: str, shape: dict[str, int], dtype: torch.dtype) -> None:
+    assert failures(attnc.compile(DIRECT[name]), shape, dtype, seed=7) == []
 
 
 @pytest.mark.parametrize("seed", [seed for seed in range(100) if seed % 5 != 4])

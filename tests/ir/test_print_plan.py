@@ -6,7 +6,7 @@ from textwrap import dedent
 
 from attnc.ir.cascade import Const, Coord, Expr, Map, Read, Size, Var
 from attnc.ir.print_plan import show_plan
-from attnc.ir.stage import Accumulator, Finish, Gauge, Host, Lift, Monoid, Plan, Refusal, Segment, Stream
+from attnc.ir.stage import POINT, Accumulator, Finish, Gauge, Host, Lift, Monoid, Plan, Refusal, Segment, Stream
 
 SCORE = Read("S", (Coord("m"), Coord("n")))
 CAUSAL: tuple[Expr, ...] = (Map("le", (Coord("n"), Coord("m"))),)
@@ -39,6 +39,18 @@ def test_a_stream_shows_its_state() -> None:
             """
         ).lstrip()
     )
+
+
+def test_a_stage_without_a_stream_shows_its_tiles() -> None:
+    product = Map("mul", (Read("Q", (Coord("m"),)), Read("K", (Coord("n"),))))
+    kept = Accumulator("S", "sum", ("m", "n"), (Lift(0, product, CAUSAL),))
+    finish = Finish("S", (Coord("m"), Coord("n")), ("m", "n"), Var("S"))
+    stage = Stream("S", Monoid((POINT,), (), (kept,), (finish,)), None, "m", ("b",), "n")
+    assert show_plan(Plan((stage,))).splitlines()[:3] == [
+        "stream S: tiles of m and n, one program per (b)",
+        "    segment 0: one point",
+        "    S[m,n] = segment 0: sum(Q[m] * K[n] where n <= m)",
+    ]
 
 
 def test_a_host_stage_says_why_it_is_one() -> None:

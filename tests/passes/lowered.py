@@ -17,6 +17,7 @@ from attnc.ir.target import Target, find_target
 from attnc.ir.types import types_of
 from attnc.passes.lower import lower
 from attnc.passes.plan import plan
+from attnc.runtime.needs import compiled_in
 from tests.passes.written import explicit
 
 Tensors = dict[str, torch.Tensor]
@@ -44,7 +45,7 @@ def kernel_for(
     """The kernel of a stage for inner extents from `sizes`."""
     plain: dict[str, DType] = {"real": dtype, "int": "int64", "bool": "bool"}
     dtypes = {name: plain[kind] for name, kind in types_of(cascade).items()}
-    return lower(stream, cascade, target, dtypes, {index: sizes[index] for index in sizes if index in "ef"})
+    return lower(stream, cascade, target, dtypes, {index: sizes[index] for index in compiled_in(stream, cascade)})
 
 
 def outputs_of(stream: Stream, cascade: Cascade, kernel: Kernel, inputs: Tensors, sizes: Mapping[str, int]) -> Tensors:

@@ -11,6 +11,7 @@ import torch
 
 import attnc
 from attnc.cli import main
+from tests.programs.direct import DIRECT
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SHAPE = {"b": 2, "h": 4, "g": 2, "e": 24, "f": 40}
@@ -90,6 +91,30 @@ def test_shares_are_those_of_the_tiles(name: str, m: int, n: int) -> None:
     }
     (row,) = found["masks"]
     assert row["tiles"] == {kind: count / max(1, len(tiles)) for kind, count in kinds.items()}
+
+
+@pytest.mark.parametrize(("m", "n"), [(64, 64), (128, 192), (1, 130), (5, 5), (0, 9)])
+def test_tiles_of_pairs_are_counted_as_they_are_visited(m: int, n: int) -> None:
+    """The gradient of a bias, summed over the batch: every tile that is seen reads its operands in every turn."""
+    shape = {"b": 2, "h": 4, "m": m, "n": n, "e": 24, "f": 40}
+    found: dict[str, Any] = attnc.compile(DIRECT["bias"]).explain(shape=shape, dtype="fp32").facts
+    rows, pairs = found["stages"]
+    assert (rows["tiles"], pairs["stream"], pairs["columns"]) == ({"parallel": rows["tiles"]["parallel"]}, "b", "n")
+    mask, height, width = seen(causal, m, n), pairs["tiles"]["parallel"], pairs["tiles"]["columns"]
+    assert found["flops"] == 2 * 4 * int(mask.sum()) * 2 * (24 + 40)
+    corners = product(range(0, m, height), range(0, n, width))
+    tiles = [tile for i, j in corners if (tile := mask[i : i + height, j : j + width]).any()]
+    along = sum((24 + 40 + 2) * tile.shape[0] + (24 + 40) * tile.shape[1] for tile in tiles)  # Q, dO, L, D; K, V
+    bias = sum(tile.numel() for tile in tiles)
+    delta = 2 * 4 * m * (2 * 40 + 1)
+    assert found["bytes"]["moved"] == 4 * (delta + 4 * (2 * along + bias + m * n))
+
+
+def test_the_plan_names_what_is_tiled() -> None:
+    lines = str(attnc.compile(DIRECT["bias"]).explain()).splitlines()
+    assert "  D: tiles of m" in lines
+    assert "  G: stream over b, tiles of m and n" in lines
+    assert "  G over n: n < m + 1" in lines
 
 
 def test_points_that_data_decide_are_a_bound() -> None:
