@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import permutations
 from typing import cast
@@ -105,40 +105,39 @@ def _of_pairs(shapes: Shapes, part: Part, known: set[str]) -> Direct | None:
     folded = [index for index in _over(part.value) if index in shapes.lengths]
     if len(folded) > 1:
         return None
-    body = cast(Reduce, part.value).body if folded else part.value
-    opened = [shapes.open_all(item, frozenset()) for item in (body, *_tests(part))]
-    sums = [node for item in opened for node in walk(item) if isinstance(node, Reduce)]
-    pair = next(_pairs(shapes, part.indices, (*part.indices, *folded), opened[0], sums, known), None)
+    value = cast(Reduce, part.value).body if folded else part.value
+    body, *tests = (shapes.open_all(item, frozenset()) for item in (value, *_tests(part)))
+    sums = [node for item in (body, *tests) for node in walk(item) if isinstance(node, Reduce)]
+    sides = (item for node in sums for item in _sides(node, part.indices, folded))
+    pair = next((item[:2] for item in sides if _is_pair(shapes, body, item, known)), None)
     if pair is None:
         return None
+    plain = not (folded or tests or _meet(body, *pair))
+    if plain and part.tensor not in shapes.cascade.outputs:
+        return None  # statements read it: a plain product is left to PyTorch as they are
     inside = (node for node in sums if set(pair) <= free_indices(node))
     if any(set(node.over) & shapes.lengths or _is_apart(node) for node in inside):
         return None
     return _role(shapes, part, *pair, folded[0] if folded else None)
 
 
-def _pairs(
-    shapes: Shapes,
-    indices: tuple[str, ...],
-    outer: tuple[str, ...],
-    body: Expr,
-    sums: Iterable[Reduce],
-    known: set[str],
-) -> Iterator[tuple[str, str]]:
-    """Rows and columns: what the one side of an inner contraction has and the other lacks.
+Sides = tuple[str, str, bool]
 
-    Both are lengths; or they are all that the sides do not share, and meet in more than a product.
-    """
-    for node in sums:
-        reads = (item for item in walk(node.body) if isinstance(item, Read) and free_indices(item) & set(node.over))
-        sides = dict.fromkeys(free_indices(item) & set(outer) for item in reads)
-        for one, other in permutations(sides, 2):
-            rows, columns = ([index for index in indices if index in side] for side in (one - other, other - one))
-            if rows and columns and indices.index(rows[-1]) < indices.index(columns[-1]):
-                pair = rows[-1], columns[-1]
-                alone = len(one - other) == len(other - one) == 1 and bool(one & other)
-                if {shapes.family[index] for index in pair} <= known or (alone and _meet(body, *pair)):
-                    yield pair
+
+def _sides(node: Reduce, indices: tuple[str, ...], folded: list[str]) -> Iterator[Sides]:
+    """The last index that one operand has and another lacks, the last the other way round; whether there is no more."""
+    reads = (item for item in walk(node.body) if isinstance(item, Read) and free_indices(item) & set(node.over))
+    sides = dict.fromkeys(free_indices(item) & {*indices, *folded} for item in reads)
+    for one, other in permutations(sides, 2):
+        rows, columns = ([index for index in indices if index in side] for side in (one - other, other - one))
+        if rows and columns and indices.index(rows[-1]) < indices.index(columns[-1]):
+            yield rows[-1], columns[-1], len(one - other) == len(other - one) == 1 and bool(one & other)
+
+
+def _is_pair(shapes: Shapes, body: Expr, sides: Sides, known: set[str]) -> bool:
+    """Whether these are rows and columns: both lengths, or all that is not shared, and met in more than a product."""
+    rows, columns, alone = sides
+    return {shapes.family[rows], shapes.family[columns]} <= known or (alone and _meet(body, rows, columns))
 
 
 def _meet(expr: Expr, a: str, b: str) -> bool:
