@@ -26,6 +26,12 @@ PLANNED: dict[str, tuple[Row, ...]] = {
     "bias of all heads": (DELTA, ("G", "b_h", "m", "n", ())),
     "bias of each": (DELTA, ("G", None, "m", "n", ("b", "h"))),
     "bias without a mask": (DELTA, ("G", "b", "m", "n", ("h",))),
+    "all gradients": (
+        DELTA,
+        ("G", "b", "m", "n", ("h",)),
+        ("dQ", "n", "m", None, ("b", "h")),
+        ("dK", "m", "n", None, ("b", "h")),
+    ),
     "lengths": (DELTA, ("G", "b", "m", "n", ("h",))),
     "documents": (DELTA, ("G", None, "m", "n", ("b", "h"))),
     "scores": (("S", None, "m", "n", ("b", "h")), ("O", "n", "m", None, ("b", "h"))),

@@ -21,6 +21,9 @@ DIRECT = {
     "bias of all heads": backward("[m,n]", "n <= m", "sum[b,h](default(dS, 0))"),
     "bias of each": backward("[b,h,m,n]", "n <= m", "default(dS, 0)"),
     "bias without a mask": backward("[h,m,n]", "", "sum[b](dS)"),
+    "all gradients": backward("[h,m,n]", "n <= m", "sum[b](default(dS, 0))").replace("-> G, D", "-> G, dQ, dK, dV")
+    + "    dQ[b,h,m,e] = sum[n](dS * K) / sqrt(E)\n    dK[b,h,n,e] = sum[m](dS * Q) / sqrt(E)\n"
+    "    dV[b,h,n,f] = sum[m](P * dO)\n",
     "sinks and window": backward("[h,m,n]", "n <= m and (m - n < 11 or n < 4)", "sum[b](default(dS, 0))"),
     "lengths": backward("[h,m,n]", "n <= m and n < 3 * len[b]", "sum[b](default(dS, 0))", ", len[b]: int"),
     "documents": backward("[b,h,m,n]", "n <= m and doc[b,n] == row[b,m]", "dS", ", doc[b,n]: int, row[b,m]: int"),
