@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import networkx
 
 from attnc.diagnostics import error
-from attnc.ir.cascade import Cascade, Grad, Order, Read, Reduce, Size
+from attnc.ir.cascade import Cascade, Read
 from attnc.ir.stage import Monoid, Plan, Refusal
 from attnc.ir.walk import walk
 from attnc.passes.derive import derive
@@ -17,6 +17,7 @@ from attnc.passes.derive.reductions import Streamed, streamed
 from attnc.passes.direct import Direct, direct
 from attnc.passes.draft import Draft, Group, blocks, outside, same_stage_operands
 from attnc.passes.families import Shapes, dependencies, is_pointwise, read_names
+from attnc.passes.light import is_light, light
 from attnc.passes.refusals import refused_fold, split_stage
 from attnc.passes.schedule import ordered
 from attnc.passes.stages import Role, roles
@@ -81,7 +82,7 @@ def _derived(draft: Draft, group: Group) -> Monoid:
     """The stage's monoid; error A302 where the algebra takes too long."""
     if isinstance(group.role, Direct):
         emits = tuple(group.emits)
-        stored = _in_memory(draft) | _light(draft, group)
+        stored = _in_memory(draft) | light(draft, group)
         return tiled(draft.shapes, group.role, emits, stored - set(emits))
     problem, seconds = _problem(draft, group), seconds_allowed()
     try:
@@ -102,11 +103,12 @@ def _given(draft: Draft, group: Group) -> object:
 def _in_memory(draft: Draft) -> frozenset[str]:
     """What is stored for another reason and is read, not computed again: S >= kth(S) must compare equal numbers.
 
-    A kernel's value for each pair of positions that no statement reads is computed again: that costs less than its way.
+    A kernel's value for each pair of positions that no statement reads is computed again, which costs less than its
+    way, unless it is a fold.
     """
     read = {name for names in draft.hosts.values() for name in outside(draft.shapes, names)} | draft.host
-    again = {name for name, role in draft.direct.items() if role.columns is not None and name not in read}
-    return frozenset(draft.stored.keys() - again)
+    apart = {name for name, role in draft.direct.items() if role.columns is not None and role.loop is None}
+    return frozenset(draft.stored.keys() - (apart - read))
 
 
 def _group(draft: Draft) -> None:
@@ -197,7 +199,7 @@ def _separate(draft: Draft, group: Group, name: str) -> bool:
     together = {*group.members, name}
     between = {other for member in together for other in dependencies(draft.shapes, member)} - together
     return any(
-        dependencies(draft.shapes, other) & together and _is_light(draft.shapes, other, Group(group.role))
+        dependencies(draft.shapes, other) & together and is_light(draft.shapes, other, Group(group.role))
         for other in between
     )
 
@@ -227,7 +229,7 @@ def _plain_read(draft: Draft, read: Read, group: Group) -> bool:
 
 def _problem(draft: Draft, group: Group) -> Problem:
     shapes = draft.shapes
-    stored = _in_memory(draft) | _light(draft, group)
+    stored = _in_memory(draft) | light(draft, group)
     own = frozenset(group.members)
     needed = {name for emit in group.emits for name in ({emit} | dependencies(shapes, emit)) if name in own}
     members: list[Streamed] = []
@@ -240,57 +242,6 @@ def _problem(draft: Draft, group: Group) -> Problem:
     order = (group.role.parallel, *(item.index for item in shapes.cascade.ranges if item.index != group.role.parallel))
     stored = frozenset(name for name in stored if not dependencies(shapes, name) & own)
     return Problem(shapes, tuple(members), tuple(group.emits), stored - own - set(group.emits), group.role.grid, order)
-
-
-def _light(draft: Draft, group: Group) -> frozenset[str]:
-    """Operands with reductions of their own that do not run along both axes: computed before the stage."""
-    shapes = draft.shapes
-    found = set()
-    for member in group.members:
-        for name in dependencies(shapes, member):
-            if name in group.members or name in found:
-                continue
-            if name in draft.group_of or name in draft.host or _is_light(shapes, name, group):
-                found.add(name)
-    return frozenset(found)
-
-
-def _is_light(shapes: Shapes, name: str, group: Group) -> bool:
-    if dependencies(shapes, name) & set(group.members):
-        return False
-    tensor = shapes.tensors[name]
-    if any(isinstance(node, Order | Grad) for node in walk(tensor)):
-        return True  # no kernel computes it
-    if _folds_another_length(shapes, name, group):
-        return True
-    if name in shapes.recurrent or (len(tensor.parts) > 1 and not _all_pointwise(shapes, name)):
-        return not _along_both(shapes, name, group)
-    return not _all_pointwise(shapes, name) and not _along_both(shapes, name, group)
-
-
-def _folds_another_length(shapes: Shapes, name: str, group: Group) -> bool:
-    """Whether a value folds over an index as long as a length, as a running total over positions does."""
-    for node in walk(shapes.tensors[name]):
-        for index in node.over if isinstance(node, Reduce) else ():
-            sizes = {item.index for item in walk(shapes.cascade.range(index)) if isinstance(item, Size)} - {index}
-            lengths = {item for item in sizes if item not in shapes.features}
-            if shapes.family[index] != group.role.family and lengths:
-                return True
-    return False
-
-
-def _all_pointwise(shapes: Shapes, name: str) -> bool:
-    names = {name} | dependencies(shapes, name)
-    return all(is_pointwise(part.value) for item in names for part in shapes.tensors[item].parts)
-
-
-def _along_both(shapes: Shapes, name: str, group: Group) -> bool:
-    """Whether a value is for each pair of a tile; there is none where only rows are tiled."""
-    if isinstance(group.role, Direct) and group.role.columns is None:
-        return False
-    indices = {index for part in shapes.tensors[name].parts for index in part.indices}
-    walked = shapes.cascade.range(group.role.index).walks
-    return group.role.parallel in indices and any(i in walked or shapes.family[i] == group.role.family for i in indices)
 
 
 def _reads(monoid: Monoid) -> list[str]:

@@ -102,6 +102,12 @@ def test_scores_that_are_given_out_are_made_again_where_they_are_used() -> None:
     assert attnc.compile(DIRECT["scores"]).program().needs[output.name].tensors == ("K", "O", "Q", "V")
 
 
+def test_folded_scores_are_read_where_they_are_used() -> None:
+    program = attnc.compile(DIRECT["indexer and values"]).program()
+    assert [row(stage)[1:4] for stage in program.streams] == [("h", "m", "n"), ("n", "m", None)]
+    assert program.needs["O"].tensors == ("G", "O", "V")
+
+
 def test_scores_that_are_ordered_are_read_where_they_are_used() -> None:
     """S >= kth(S) compares numbers that are equal only if they are the same ones."""
     text = (

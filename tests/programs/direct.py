@@ -39,6 +39,8 @@ DIRECT = {
     "highest": f"attention a(Q[b,h,m,e], K[b,h,n,e]) -> X:\n{LAST}    X[h,m,n] = max[b](sum[e](Q * K)) where n <= m\n",
     "indexer": f"attention a(Q[b,h,m,e], K[b,n,e], w[b,m,h]) -> G:\n{LAST}"
     "    G[b,m,n] = sum[h](w * relu(sum[e](Q * K))) where n <= m\n",
+    "indexer and values": f"attention a(Q[b,h,m,e], K[b,n,e], w[b,m,h], V[b,n,f]) -> O, G:\n{LAST}"
+    "    G[b,m,n] = sum[h](w * relu(sum[e](Q * K))) where n <= m\n    O[b,m,f] = softmax[n](G) * V\n",
     "talking heads": f"attention a(Q[b,h,m,e], K[b,h,n,e], W[g,h]) -> S:\n{LAST}"
     "    T[b,h,m,n] = Q * K where n <= m\n    S[b,g,m,n] = W * T\n",
     "norms of projections": "attention a(X[b,n,e], W[h,e,f]) -> D:\n    Y[b,h,n,f] = X * W\n    D[b,h,n] = Y * Y\n",

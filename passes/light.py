@@ -1,0 +1,61 @@
+"""Operands that a stage finds computed: what does not vary along both its rows and its stream, or no kernel makes."""
+
+from __future__ import annotations
+
+from attnc.ir.cascade import Grad, Order, Reduce, Size
+from attnc.ir.walk import walk
+from attnc.passes.direct import Direct
+from attnc.passes.draft import Draft, Group
+from attnc.passes.families import Shapes, dependencies, is_pointwise
+
+
+def light(draft: Draft, group: Group) -> frozenset[str]:
+    """Operands with reductions of their own that do not run along both axes: computed before the stage."""
+    shapes = draft.shapes
+    found = set()
+    for member in group.members:
+        for name in dependencies(shapes, member):
+            if name in group.members or name in found:
+                continue
+            if name in draft.group_of or name in draft.host or is_light(shapes, name, group):
+                found.add(name)
+    return frozenset(found)
+
+
+def is_light(shapes: Shapes, name: str, group: Group) -> bool:
+    """Whether a value is computed before a stage that needs it."""
+    if dependencies(shapes, name) & set(group.members):
+        return False
+    tensor = shapes.tensors[name]
+    if any(isinstance(node, Order | Grad) for node in walk(tensor)):
+        return True  # no kernel computes it
+    if _folds_another_length(shapes, name, group):
+        return True
+    if name in shapes.recurrent or (len(tensor.parts) > 1 and not _all_pointwise(shapes, name)):
+        return not _along_both(shapes, name, group)
+    return not _all_pointwise(shapes, name) and not _along_both(shapes, name, group)
+
+
+def _folds_another_length(shapes: Shapes, name: str, group: Group) -> bool:
+    """Whether a value folds over an index as long as a length, as a running total over positions does."""
+    for node in walk(shapes.tensors[name]):
+        for index in node.over if isinstance(node, Reduce) else ():
+            sizes = {item.index for item in walk(shapes.cascade.range(index)) if isinstance(item, Size)} - {index}
+            lengths = {item for item in sizes if item not in shapes.features}
+            if shapes.family[index] != group.role.family and lengths:
+                return True
+    return False
+
+
+def _all_pointwise(shapes: Shapes, name: str) -> bool:
+    names = {name} | dependencies(shapes, name)
+    return all(is_pointwise(part.value) for item in names for part in shapes.tensors[item].parts)
+
+
+def _along_both(shapes: Shapes, name: str, group: Group) -> bool:
+    """Whether a value is for each pair of a tile; there is none where only rows are tiled."""
+    if isinstance(group.role, Direct) and group.role.columns is None:
+        return False
+    indices = {index for part in shapes.tensors[name].parts for index in part.indices}
+    walked = shapes.cascade.range(group.role.index).walks
+    return group.role.parallel in indices and any(i in walked or shapes.family[i] == group.role.family for i in indices)
