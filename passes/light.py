@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from attnc.ir.cascade import Grad, Order, Reduce, Size
+from attnc.ir.cascade import Grad, Order, Reduce, Size, Tensor
 from attnc.ir.walk import walk
 from attnc.passes.direct import Direct
 from attnc.passes.draft import Draft, Group
 from attnc.passes.families import Shapes, dependencies, is_pointwise
+from attnc.passes.stages import Role
 
 
 def light(draft: Draft, group: Group) -> frozenset[str]:
@@ -29,11 +30,24 @@ def is_light(shapes: Shapes, name: str, group: Group) -> bool:
     tensor = shapes.tensors[name]
     if any(isinstance(node, Order | Grad) for node in walk(tensor)):
         return True  # no kernel computes it
+    if _folded(tensor) & _outer(group.role):
+        return True  # inside the stage that index is one point, or a tile
     if _folds_another_length(shapes, name, group):
         return True
     if name in shapes.recurrent or (len(tensor.parts) > 1 and not _all_pointwise(shapes, name)):
         return not _along_both(shapes, name, group)
     return not _all_pointwise(shapes, name) and not _along_both(shapes, name, group)
+
+
+def _folded(tensor: Tensor) -> set[str]:
+    """The indices that a definition folds."""
+    return {index for node in walk(tensor) if isinstance(node, Reduce) for index in node.over}
+
+
+def _outer(role: Role) -> set[str | None]:
+    """The indices of a stage that its programs and its loop point by point stand at."""
+    own = {role.index, role.loop} if isinstance(role, Direct) else set()
+    return {role.parallel, *role.grid, *own}
 
 
 def _folds_another_length(shapes: Shapes, name: str, group: Group) -> bool:

@@ -197,6 +197,9 @@ def _apart(draft: Draft, name: str) -> Group | None:
 def _separate(draft: Draft, group: Group, name: str) -> bool:
     """Whether something between this tensor and those of a stage is computed elsewhere."""
     together = {*group.members, name}
+    looped = isinstance(group.role, Direct) and group.role.loop is not None
+    if looped and any(dependencies(draft.shapes, member) & together for member in together):
+        return True  # a fold is done when the loop is
     between = {other for member in together for other in dependencies(draft.shapes, member)} - together
     return any(
         dependencies(draft.shapes, other) & together and is_light(draft.shapes, other, Group(group.role))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+import torch
 
 import attnc
 from attnc.ir import kernel as k
@@ -142,6 +145,26 @@ def test_kernels_mean_what_is_written(name: str, target: Target) -> None:
     for shape in SHAPES:
         found = errors(name, shape, target)
         assert all(error < 1e-8 for error in found.values()), (shape, found)
+
+
+@pytest.mark.parametrize("name", [name for name in DIRECT if name != "whole numbers"])
+def test_gradients_are_those_of_the_definition(name: str) -> None:
+    attention = attnc.compile(DIRECT[name])
+    sizes = {"b": 2, "h": 2, "g": 1, "m": 19, "n": 23, "e": 8, "f": 8}
+    given = drawn(attention.program().stated, sizes, seed=5)
+    given = {key: value.requires_grad_() if value.is_floating_point() else value for key, value in given.items()}
+    leaves = [value for value in given.values() if value.requires_grad]
+    found, wanted = (_slopes(call(**given), leaves) for call in (attention, attention.reference))
+    for one, other in zip(found, wanted, strict=True):
+        assert difference(one, other) < 1e-9 * max(1.0, float(other.abs().max()))
+
+
+def _slopes(outputs: Any, leaves: list[torch.Tensor]) -> list[torch.Tensor]:
+    """The gradients of a weighted sum of the outputs."""
+    total = torch.tensor(0.0, dtype=torch.float64)
+    for output in outputs if isinstance(outputs, tuple) else (outputs,):
+        total = total + (output * torch.linspace(-1, 1, output.numel()).to(output).reshape(output.shape)).sum()
+    return list(torch.autograd.grad(total, leaves))
 
 
 def kernel_of(name: str) -> Kernel:
