@@ -7,7 +7,9 @@ largest magnitude among r and the operands of the additions in the output's own 
     max|y - r| <= c max|t - r| + a eps S
 
 over the tensor, and the same per row (last axis) with 8 in place of c and of a. Points where r is not finite
-must be equal in kind. c = 2 forward, 3 for gradients; a = 4 in float32 and float64, 1 in 16-bit types.
+must be equal in kind. c = 2 forward, 3 for gradients; a = 4 in float32 and float64, 1 in 16-bit types. For
+gradients S is the largest magnitude of r alone; of all gradients of the call, for one with few elements that sums
+up the terms of many.
 
 A float64 result cannot be told from the oracle's own rounding: there |t - r| is that of float32, scaled by the
 ratio of the rounding units.
@@ -28,6 +30,7 @@ ROW = 8.0
 EPS = {torch.float64: 2.0**-52, torch.float32: 2.0**-23, torch.float16: 2.0**-10, torch.bfloat16: 2.0**-7}
 FLOOR = {torch.float64: 4.0, torch.float32: 4.0, torch.float16: 1.0, torch.bfloat16: 1.0}
 FAR = 1 / 16
+MANY = 8
 
 
 @dataclass(frozen=True)
@@ -87,11 +90,20 @@ def gradient_references(
         if _says_nothing(t, r):
             t = _gradients(cascade, inputs, incoming, names, torch.float32)[name].to(narrow).double()
         t = r + (t - r) * (EPS[dtype] / EPS[narrow]) if dtype == torch.float64 else t
-        slack, scale = float(_largest(t - r)), float(_largest(r))
+        slack, scale = float(_largest(t - r)), max(float(_largest(exact[other])) for other in _beside(exact, name))
         found[name] = Reference(
             r, t, scale if scale > slack else slack / EPS[dtype]
         )  # nothing but rounding: as a whole
     return found
+
+
+def _beside(exact: Mapping[str, torch.Tensor], name: str) -> list[str]:
+    """The gradient itself; for one that sums up many times more terms than it has elements, all of the call.
+
+    What a slope or a table gets may cancel to nothing, of terms that are as large as what the other inputs get.
+    """
+    most = max(item.numel() for item in exact.values())
+    return list(exact) if exact[name].numel() * MANY <= most else [name]
 
 
 def _gradients(

@@ -28,7 +28,7 @@ def factor(cascade: Cascade) -> Cascade:
 
 
 def _nested(reduce: Reduce) -> Expr | None:
-    above, below = _factors(reduce.body)
+    above, below = factors(reduce.body)
     whole = free_indices(reduce.body)
     for index in reduce.over:
         inner = [item for item in above if index in free_indices(item)]
@@ -36,29 +36,30 @@ def _nested(reduce: Reduce) -> Expr | None:
         own = frozenset[str]().union(*(free_indices(item) for item in (*inner, *under)))
         if not inner or not (whole - own):
             continue
-        part = Reduce("sum", (index,), _product(inner, under), span=reduce.span)
+        part = Reduce("sum", (index,), product(inner, under), span=reduce.span)
         rest = tuple(item for item in reduce.over if item != index)
         outside = [item for item in above if item not in inner], [item for item in below if item not in under]
-        body = _product([*outside[0], part], outside[1])
+        body = product([*outside[0], part], outside[1])
         nested = replace(reduce, over=rest, body=body)
         return _nested(nested) or nested if len(rest) > 1 else nested
     return None
 
 
-def _factors(body: Expr) -> tuple[list[Expr], list[Expr]]:
+def factors(body: Expr) -> tuple[list[Expr], list[Expr]]:
     """The factors above and below the line."""
     match body:
         case Map("mul", (a, b)):
-            one, other = _factors(a), _factors(b)
+            one, other = factors(a), factors(b)
             return one[0] + other[0], one[1] + other[1]
         case Map("div", (a, b)):
-            one = _factors(a)
+            one = factors(a)
             return one[0], [*one[1], b]
         case _:
             return [body], []
 
 
-def _product(above: list[Expr], below: list[Expr]) -> Expr:
+def product(above: list[Expr], below: list[Expr]) -> Expr:
+    """The product of factors above and below the line."""
     value: Expr = above[0] if above else Const(1.0)
     for item in above[1:]:
         value = Map("mul", (value, item))

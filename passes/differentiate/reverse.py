@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -97,9 +98,10 @@ def together(terms: list[Term]) -> Term:
     """One term for several over the same indices: under the conditions that all have, the others chosen inside."""
     common = tuple(test for test in terms[0].when if all(test in term.when for term in terms))
     total: Expr | None = None
-    for term in terms:
+    for term, times in Counter(terms).items():
         rest = tuple(test for test in term.when if test not in common)
-        value = Choose(conjunction(rest), term.value, ZERO) if rest else term.value
+        value = term.value if times == 1 else mul(Const(float(times)), term.value)
+        value = Choose(conjunction(rest), value, ZERO) if rest else value
         total = value if total is None else _plus(total, value)
     assert total is not None
     scope = frozenset[str]().union(*(term.scope for term in terms))

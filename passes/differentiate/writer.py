@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from attnc.ir.cascade import Cascade, Choose, Coord, Expr, Input, Part, Range, Read, Reduce, Step, Tensor, Type
+from attnc.ir.cascade import Cascade, Choose, Coord, Expr, Input, Map, Part, Range, Read, Reduce, Step, Tensor, Type
 from attnc.ir.indices import free_indices
 from attnc.ir.stage import Stream, inner_indices
 from attnc.ir.types import type_of, types_of
 from attnc.ir.walk import walk
 from attnc.passes.differentiate.pullback import ZERO
 from attnc.passes.differentiate.reverse import Term
+from attnc.passes.factor import factors, product
 from attnc.passes.simplify import conjunction, simplify
 
 
@@ -114,11 +115,17 @@ class Writer:
         return self._over(rows, tuple(index for index in missing if index not in first))
 
     def _over(self, term: Term, over: tuple[str, ...]) -> Term:
-        if not over:
-            return term
+        """The term summed over indices, those inside a tile first: what does not vary along them stands outside."""
+        inner = tuple(index for index in over if self.is_inner(index))
+        if not over or (inner and inner != over):
+            return self._over(self._over(term, inner), tuple(i for i in over if i not in inner)) if over else term
         inside = tuple(test for test in term.when if free_indices(test) & set(over))
         outside = tuple(test for test in term.when if test not in inside)
-        value = Reduce("sum", over, term.value, inside, span=term.value.span)
+        above, below = factors(term.value) if inner and not inside else ([term.value], [])
+        vary = [[item for item in side if free_indices(item) & set(over)] for side in (above, below)]
+        rest = [[item for item in side if not free_indices(item) & set(over)] for side in (above, below)]
+        total = Reduce("sum", over, product(*vary), inside, span=term.value.span)
+        value = total if not any(rest) else product([*rest[0], total], rest[1])
         return Term(value, term.scope - frozenset(over), outside)
 
     def stored(self, term: Term, name: str = "") -> Term:
@@ -157,8 +164,16 @@ class Writer:
         return 1 if index in self.walked else 2 if self.is_inner(index) else 0
 
     def value(self, term: Term) -> Expr:
-        """A term as a value that is 0 where its conditions fail."""
-        return Choose(conjunction(term.when), term.value, ZERO) if term.when else term.value
+        """A term as a value that is 0 where its conditions fail: a sum is then one of nothing."""
+        match term.value:
+            case _ if not term.when:
+                return term.value
+            case Reduce("sum", _, _, when) as total:
+                return replace(total, when=(*when, *term.when))
+            case Map("neg", (Reduce("sum", _, _, when) as total,)):
+                return Map("neg", (replace(total, when=(*when, *term.when)),))
+            case _:
+                return Choose(conjunction(term.when), term.value, ZERO)
 
     # ---- the whole -------------------------------------------------------------------------
 
