@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
 import sympy
 
-from attnc.ir.cascade import Const, Map, Size
+from attnc.ir.cascade import Const, Expr, Map, Size
+from attnc.ir.indices import free_indices
 from attnc.ir.stage import Segment
+from attnc.ir.walk import walk
+from attnc.passes.derive.bounds import facts, interval
 from attnc.passes.derive.forms import Phis, Rows, apart, rewritten
 from attnc.passes.derive.reductions import Streamed
 from attnc.passes.derive.references import SAFE_EXPONENT, Reference, Score, Whens
 from attnc.passes.derive.referring import exponents, extremum_inside, gauge_for, outside, varies, without
 from attnc.passes.derive.separate import NotSeparableError, separate
 from attnc.passes.derive.state import State
+from attnc.passes.factor import factors, product
 
 
 def add(state: State, item: Streamed) -> None:
@@ -32,6 +37,8 @@ def add(state: State, item: Streamed) -> None:
 
 
 def _sum(state: State, bodies: Phis, when: Whens, item: Streamed) -> Any:
+    if not any(body is not None and body.free_symbols & state.done for body in bodies) and _in_range(state, item):
+        return _as_written(state, when, item)
     rows = Rows(len(bodies))
     for place, body in enumerate(bodies):
         if body is not None:
@@ -42,6 +49,43 @@ def _sum(state: State, bodies: Phis, when: Whens, item: Streamed) -> Any:
         _check_inner(state, coefficient, item)
         total += coefficient * _accumulated(state, phis, when, item.inner)
     return total
+
+
+def _in_range(state: State, item: Streamed) -> bool:
+    """Whether a sum has exponentials, and all of them are bounded: then it needs no reference."""
+    found = [
+        interval(node, facts(piece.when))[1]
+        for piece in item.pieces
+        for node in walk(state.algebra.opened(piece.body))
+        if isinstance(node, Map) and node.op in ("exp", "exp2")
+    ]
+    return bool(found) and max(found) <= math.exp(SAFE_EXPONENT) and state.wish.one_sided
+
+
+def _as_written(state: State, when: Whens, item: Streamed) -> Any:
+    """The sum of a body that waits for nothing and stays in range: only what is the same at every point is taken out.
+
+    Before   dQ = sum[n](P * (dP - delta) * K / sqrt(E)), where P is exp of what is never above 0
+    After    one accumulator of P * (dP - delta) * K; dQ is that over sqrt(E)
+    Holds    by distributivity; what is a difference in the body is not made a difference of sums.
+    """
+    coefficient = sympy.Integer(1)
+    phis: list[Any] = []
+    for segment in state.segments:
+        piece = next((piece for piece in item.pieces if piece.segment == segment), None)
+        above, below = factors(piece.body) if piece is not None else ([], [])
+        if piece is not None and len(item.pieces) == 1:
+            for side, power in ((above, 1), (below, -1)):
+                for factor in [factor for factor in side if _is_row(state, factor, item.inner)]:
+                    coefficient *= state.algebra.of(factor) ** power
+                    side.remove(factor)
+        phis.append(sympy.Integer(0) if piece is None else state.algebra.atom(product(above, below)))
+    return coefficient * state.symbol("sum", tuple(phis), when, None, item.inner, one_sided=True)
+
+
+def _is_row(state: State, factor: Expr, inner: tuple[str, ...]) -> bool:
+    """Whether a factor is the same at every point of the stream."""
+    return not state.algebra.is_full(factor) and free_indices(factor).isdisjoint(inner)
 
 
 def _check_inner(state: State, coefficient: Any, item: Streamed) -> None:
