@@ -8,8 +8,8 @@ largest magnitude among r and the operands of the additions in the output's own 
 
 over the tensor, and the same per row (last axis) with 8 in place of c and of a. Points where r is not finite
 must be equal in kind. c = 2 forward, 3 for gradients; a = 4 in float32 and float64, 1 in 16-bit types. For
-gradients S is the largest magnitude of r alone; of all gradients of the call, for one with few elements that sums
-up the terms of many.
+gradients S is the largest magnitude of r alone; for one with few elements, which sums up the terms of many, that of
+all gradients of the call, times the root of how many.
 
 A float64 result cannot be told from the oracle's own rounding: there |t - r| is that of float32, scaled by the
 ratio of the rounding units.
@@ -17,6 +17,7 @@ ratio of the rounding units.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -90,20 +91,22 @@ def gradient_references(
         if _says_nothing(t, r):
             t = _gradients(cascade, inputs, incoming, names, torch.float32)[name].to(narrow).double()
         t = r + (t - r) * (EPS[dtype] / EPS[narrow]) if dtype == torch.float64 else t
-        slack, scale = float(_largest(t - r)), max(float(_largest(exact[other])) for other in _beside(exact, name))
+        slack, scale = float(_largest(t - r)), _scale(exact, name)
         found[name] = Reference(
             r, t, scale if scale > slack else slack / EPS[dtype]
         )  # nothing but rounding: as a whole
     return found
 
 
-def _beside(exact: Mapping[str, torch.Tensor], name: str) -> list[str]:
-    """The gradient itself; for one that sums up many times more terms than it has elements, all of the call.
+def _scale(exact: Mapping[str, torch.Tensor], name: str) -> float:
+    """S of a gradient: its own largest magnitude, unless it sums up many times more terms than it has elements.
 
-    What a slope or a table gets may cancel to nothing, of terms that are as large as what the other inputs get.
+    What a slope or a table gets may cancel to nothing, of terms that are as large as what the other inputs get; their
+    roundings add up as the root of their number does.
     """
-    most = max(item.numel() for item in exact.values())
-    return list(exact) if exact[name].numel() * MANY <= most else [name]
+    terms = max(item.numel() for item in exact.values()) / max(exact[name].numel(), 1)
+    own = float(_largest(exact[name]))
+    return own if terms < MANY else max(own, math.sqrt(terms) * max(float(_largest(item)) for item in exact.values()))
 
 
 def _gradients(

@@ -137,8 +137,14 @@ class Writer:
         return Term(self.known[value, term.scope], term.scope, term.when)
 
     def settled(self, term: Term, name: str) -> Term:
-        """The term as it may be read point by point: what is folded in it is stored."""
-        return self.stored(term, name) if any(isinstance(node, Reduce) for node in walk(term.value)) else term
+        """The term as it may be read point by point: what is folded in it is stored, and an exponential.
+
+        A product of exponentials may be in range where its factors are not.
+        """
+        kept = any(
+            isinstance(node, Reduce) or (isinstance(node, Map) and node.op == "exp") for node in walk(term.value)
+        )
+        return self.stored(term, name) if kept else term
 
     @property
     def walked(self) -> tuple[str, ...]:
