@@ -48,7 +48,16 @@ def converted(item: Input, value: object, device: torch.device) -> torch.Tensor:
     _check_rank(item, value)
     if value.dtype in NARROW:  # kernels read 32- and 64-bit integers
         value = value.to(torch.int64)
-    return value.resolve_neg().to(device)  # a negated view keeps its sign beside the memory, where no kernel sees it
+    return in_memory(value).to(device)
+
+
+def in_memory(value: torch.Tensor) -> torch.Tensor:
+    """The tensor with its values where kernels read them.
+
+    A sparse one leaves its zeros out, a negated view keeps its sign beside the memory, PyTorch's own zeros have none.
+    """
+    value = value if value.layout == torch.strided else value.to_dense()
+    return value.clone() if value._is_zerotensor() else value.resolve_neg()
 
 
 def _dense(value: torch.Tensor) -> str:

@@ -17,6 +17,7 @@ from attnc.ir.target import Target
 from attnc.runtime import cache
 from attnc.runtime.bind import Bound
 from attnc.runtime.build import built
+from attnc.runtime.convert import in_memory
 from attnc.runtime.execute import StageRun, execute
 from attnc.runtime.program import Program
 from attnc.runtime.types import compute_type
@@ -107,7 +108,7 @@ def run_backward(
     `values` are the inputs and the tensors of the forward that the backward reads, `incoming` what comes in at the
     outputs.
     """
-    run = _Run(gradients, values, target, dict(incoming))
+    run = _Run(gradients, values, target, {name: in_memory(value) for name, value in incoming.items()})
     for step, program in gradients.steps:
         for name, value in (run.by_torch(step) if program is None else run.by_kernels(step, program)).items():
             run.found[name] = run.found[name] + value if name in run.found else value
