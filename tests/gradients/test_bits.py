@@ -1,0 +1,43 @@
+"""The same backward gives the same bits, run after run, on one thread or several."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+import attnc
+from attnc.runtime.draw import draw
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SIZES = {"b": 2, "h": 4, "g": 2, "m": 161, "n": 200, "e": 32, "f": 32}
+THREADS = (1, 2, 4)
+RUNS = 20
+
+
+@pytest.fixture(autouse=True)
+def _threads_as_before() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", ["01_causal_softmax", "02_alibi", "04_gqa_sink_window", "13_trained"])
+def test_every_backward_gives_the_same_bits(name: str, dtype: torch.dtype) -> None:
+    attention = attnc.load(EXAMPLES / f"{name}.attn", strict=True)
+    cascade = attention.program().stated
+    used = {index for item in cascade.inputs for index in item.indices}
+    drawn = draw(cascade, {index: SIZES[index] for index in used}, {}, dtype, 0)
+    inputs = [tensor.requires_grad_() for tensor in drawn.values()]
+    found = []
+    for threads in THREADS:
+        torch.set_num_threads(threads)
+        for _ in range(RUNS):
+            result = attention(*inputs)
+            outputs = [result] if isinstance(result, torch.Tensor) else list(result)
+            incoming = [torch.ones_like(item).cumsum(-1).cos() for item in outputs]
+            found.append((*outputs, *torch.autograd.grad(outputs, inputs, incoming)))
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
+    assert all(bool(item.isfinite().all()) and bool(item.any()) for item in found[0])
