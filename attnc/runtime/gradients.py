@@ -131,7 +131,8 @@ class _Run:
         names = {item.name for item in program.explicit.inputs} - set(given)
         tensors = {name: self.values.tensors[name] for name in names} | given
         bound = Bound(tensors, self.values.sizes, self.values.device)
-        types = {own: self._type(name) for name, own in step.gradients}
+        types = dict.fromkeys(program.explicit.outputs, compute_type(self.values.types))
+        types |= {own: self._type(name) for name, own in step.gradients}
         outputs, ran = execute(program, bound, lambda *stage: built(program, self.target, *stage), types=types)
         self.runs += ran
         return {name: outputs[own] for name, own in step.gradients}

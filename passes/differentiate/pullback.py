@@ -56,6 +56,8 @@ def pulled(expr: Map, incoming: Expr) -> tuple[Expr | None, ...]:
             return (incoming, neg(mul(incoming, _real(Map("floor", (div(a, b),))))))
         case "pow", (a, b):
             return (_of_base(incoming, a, b), _of_power(incoming, a, b, expr))
+        case "relu", (x,):
+            return (Choose(Map("gt", (x, ZERO)), incoming, ZERO),)
         case "min" | "max", _:
             return _shared(expr, incoming)
         case "clamp", (x, lo, hi):
@@ -96,10 +98,6 @@ def _clamped(x: Expr, lo: Expr, hi: Expr, g: Expr) -> tuple[Expr | None, ...]:
     return (*_shared(inner, within), above)
 
 
-def _relu(g: Expr, x: Expr, y: Expr) -> Expr:
-    return Choose(Map("gt", (x, ZERO)), g, ZERO)
-
-
 def _gelu(g: Expr, x: Expr, y: Expr) -> Expr:
     half = mul(Const(0.5), Map("add", (ONE, Map("erf", (mul(x, Const(math.sqrt(0.5))),)))))
     bell = Map("exp", (mul(Const(-0.5), mul(x, x)),))
@@ -116,7 +114,6 @@ _RULES: dict[str, Rule] = {
     "neg": lambda g, x, y: neg(g),
     "real": lambda g, x, y: g,
     "abs": lambda g, x, y: mul(g, _real(Map("sign", (x,)))),
-    "relu": _relu,
     "exp": lambda g, x, y: mul(g, y),
     "exp2": lambda g, x, y: mul(mul(g, y), Const(_LN2)),
     "expm1": lambda g, x, y: mul(g, Map("add", (y, ONE))),

@@ -119,6 +119,8 @@ def _plus(a: Expr, b: Expr) -> Expr:
 def _handed_on(expr: Expr, term: Term) -> list[tuple[Expr, Term]]:
     """What comes in at the parts of an expression, given what comes in at it."""
     match expr:
+        case Map("relu", (x,)):
+            return [(x, term.where(Map("gt", (x, ZERO))))]
         case Map(_, args):
             found = zip(args, pulled(expr, term.value), strict=True)
             return [(arg, Term(value, term.scope, term.when)) for arg, value in found if value is not None]

@@ -63,7 +63,9 @@ class Differentiated:
         """
         own = free_indices(read) | (term.scope & set(self.stream.grid))
         plain = all(isinstance(sub, Coord) for sub in read.subs)
-        return term if plain or term.scope <= own else self.writer.stored(self.writer.summed(term, own), name)
+        at_hand = term.scope <= own and isinstance(term.value, Read)
+        pairs = len(own & set(self.writer.walked)) > 1  # never one for each pair of positions
+        return term if plain or at_hand or pairs else self.writer.stored(self.writer.summed(term, own), name)
 
     def _elements(self) -> Iterator[tuple[Read, list[Term]]]:
         """What comes in at every element that the outputs read, and at every one that the lifts read."""
@@ -199,7 +201,8 @@ class Differentiated:
     def cascade(self, outputs: tuple[str, ...]) -> Cascade:
         """The backward cascade; its inputs are the tensors it reads."""
         inputs = tuple(Input(name, self._input_axes(name), self.writer.types[name]) for name in self._read())
-        return self.writer.cascade(f"{self.forward.name}_backward", outputs, inputs)
+        rows = tuple(name for name in self.writer.rows if name not in outputs)
+        return self.writer.cascade(f"{self.forward.name}_backward", (*rows, *outputs), inputs)
 
     def _input_axes(self, name: str) -> tuple[str, ...]:
         for tensor, incoming in self.incoming.items():

@@ -28,6 +28,7 @@ class Writer:
     types: dict[str, Type] = field(default_factory=dict)
     tensors: list[Tensor] = field(default_factory=list)
     moved: dict[tuple[str, Expr, Expr], str] = field(default_factory=dict)
+    rows: list[str] = field(default_factory=list)  # what has to lie in memory, whatever reads it
     known: dict[tuple[Expr, frozenset[str]], Read] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -137,14 +138,18 @@ class Writer:
         return Term(self.known[value, term.scope], term.scope, term.when)
 
     def settled(self, term: Term, name: str) -> Term:
-        """The term as it may be read point by point: what is folded in it is stored, and an exponential.
+        """The term as it may be read point by point: what is folded in it is stored, and so is an exponential.
 
-        A product of exponentials may be in range where its factors are not.
+        A product of exponentials may be in range where its factors are not: no kernel is to take it apart.
         """
-        kept = any(
-            isinstance(node, Reduce) or (isinstance(node, Map) and node.op == "exp") for node in walk(term.value)
-        )
-        return self.stored(term, name) if kept else term
+        nodes = list(walk(term.value))
+        power = any(isinstance(node, Map) and node.op == "exp" for node in nodes)
+        if not power and not any(isinstance(node, Reduce) for node in nodes):
+            return term
+        found = self.stored(term, name)
+        if power and isinstance(found.value, Read):
+            self.rows.append(found.value.tensor)
+        return found
 
     @property
     def walked(self) -> tuple[str, ...]:

@@ -12,10 +12,15 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("[01]*.attn"))
 EXAMPLES = [file for file in EXAMPLES if "wrong" not in file.stem]
 SIZES = {"b": 2, "h": 4, "g": 2, "m": 37, "n": 48, "e": 16, "f": 24}
 SMALL = SIZES | {"m": 18, "n": 16, "f": 8}
+DTYPES = [
+    torch.float32,
+    torch.bfloat16,
+    *(pytest.param(t, marks=pytest.mark.exhaustive) for t in (torch.float16, torch.float64)),
+]
 EMPTY = SIZES | {"m": 0}
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64], ids=str)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
 def test_examples_in_cpp(file: Path, dtype: torch.dtype) -> None:
     assert run_gradients(attnc.load(file), SIZES, 3, dtype).failures == ()

@@ -1,0 +1,59 @@
+"""Gradients of generated programs: C++ and Triton's interpreter against the definition's, by the contract."""
+
+import pytest
+import torch
+
+from attnc import compile as compile_spec
+from tests.gradients.run import backward_of, run_gradients
+from tests.programs.generate import Program, program
+
+QUICK = 40
+ALL = 300
+TRITON = 8
+NARROW = (torch.bfloat16, torch.float16, torch.float64)
+
+
+def failures(item: Program, dtype: torch.dtype = torch.float32, target: str = "cpu") -> tuple[str, ...]:
+    return run_gradients(compile_spec(item.text), item.shape, item.seed, dtype, target).failures
+
+
+@pytest.mark.parametrize("seed", range(QUICK))
+def test_gradients_keep_the_contract(seed: int) -> None:
+    assert failures(program(seed)) == (), program(seed).text
+
+
+@pytest.mark.parametrize("seed", range(TRITON))
+def test_gradients_keep_the_contract_in_triton(seed: int) -> None:
+    assert failures(program(seed), target="sm_90") == (), program(seed).text
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("seed", range(QUICK, ALL))
+def test_gradients_of_every_program_keep_the_contract(seed: int) -> None:
+    assert failures(program(seed)) == (), program(seed).text
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("dtype", NARROW, ids=str)
+@pytest.mark.parametrize("seed", range(ALL))
+def test_gradients_of_every_program_keep_the_contract_in_other_types(seed: int, dtype: torch.dtype) -> None:
+    assert failures(program(seed), dtype) == (), program(seed).text
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("seed", range(TRITON, ALL))
+def test_gradients_of_every_program_keep_the_contract_in_triton(seed: int) -> None:
+    assert failures(program(seed), target="sm_90") == (), program(seed).text
+
+
+def streamed(item: Program) -> bool:
+    """Whether forward and backward run in kernels, but for what is light."""
+    attention = compile_spec(item.text)
+    steps = [step for _, step in backward_of(attention).steps]
+    return not attention.program().heavy and all(step is None or not step.heavy for step in steps)
+
+
+@pytest.mark.exhaustive
+def test_two_hundred_programs_have_streamed_gradients() -> None:
+    drawn = [program(seed) for seed in range(ALL)]
+    assert sum(item.stage and streamed(item) for item in drawn) >= 200
