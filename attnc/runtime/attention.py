@@ -121,11 +121,12 @@ class Attention:
     def kernels(
         self, target: str = "cpu", dtype: str = "float32", shape: Mapping[str, int] | None = None, **options: object
     ) -> dict[str, GeneratedKernel]:
-        """The generated kernels by role, for a target that need not be present."""
-        from attnc.runtime.kernels import kernels
+        """The generated kernels by role, forward and backward, for a target that need not be present."""
+        from attnc.runtime.kernels import backward_kernels, kernels
 
         program = self.program(options)
-        return kernels(program, target, dtype, checked_shape(program.stated, shape or {}))
+        extents = checked_shape(program.stated, shape or {})
+        return kernels(program, target, dtype, extents) | backward_kernels(program, target, dtype, extents)
 
     def _bind(
         self, args: tuple[object, ...], named: Mapping[str, object], *, step: bool = False

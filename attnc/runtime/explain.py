@@ -12,6 +12,7 @@ import torch
 from attnc.ir.node import Node
 from attnc.ir.stage import Host, Refusal, Stage, Stream
 from attnc.ir.target import Target
+from attnc.runtime.explain_backward import backward_facts
 from attnc.runtime.explain_cost import Costs
 from attnc.runtime.explain_masks import Masks
 from attnc.runtime.explain_state import state_of
@@ -64,6 +65,7 @@ def explain(program: Program, setting: Setting) -> Explanation:
         "masks": [row for stage in program.streams for row in masks.rows(stage)],
         "bytes": {"compulsory": costs.compulsory(), "moved": costs.moved(), "peak": costs.peak()},
         "flops": costs.flops(),
+        "backward": backward_facts(program),
         "shape": dict(setting.shape),
         "dtypes": {name: str(kind).removeprefix("torch.") for name, kind in setting.types.items()},
         "ran": [_ran(run) for run in setting.ran],

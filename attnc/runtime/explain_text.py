@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from attnc.runtime.explain_backward import backward_text
+
 
 def text(facts: dict[str, Any]) -> str:
     """Passes, plan, state, masks, refusals, cost and what ran, a section each."""
-    parts = (_passes, _plan, _monoids, _masks, _refusals, _cost, _ran)
+    parts = (_passes, _plan, _monoids, _masks, backward_text, _refusals, _cost, _ran)
     sections = [section for section in (part(facts) for part in parts) if section]
     return "\n\n".join([f"attention {facts['attention']}", *sections])
 

@@ -39,6 +39,14 @@ class Gradients:
         inputs = {item.name for item in self.program.explicit.inputs}
         return frozenset(name for step in self.backward.steps for name, _ in step.gradients if name in inputs)
 
+    def types(self, step: Adjoint, program: Program, forward: Mapping[str, torch.dtype]) -> dict[str, torch.dtype]:
+        """The types of what a step gives: a gradient that is whole has its input's, all else that of computation."""
+        compute = compute_type(forward)
+        names = [name for step in self.backward.steps for name, _ in step.gradients]
+        whole = {name for name in self.reached if names.count(name) == 1}
+        own = {own: forward[name] if name in whole else compute for name, own in step.gradients}
+        return dict.fromkeys(program.explicit.outputs, compute) | own
+
     @cached_property
     def steps(self) -> tuple[tuple[Adjoint, Program | None], ...]:
         """Each step with the program that computes it, if it is one."""
@@ -131,8 +139,7 @@ class _Run:
         names = {item.name for item in program.explicit.inputs} - set(given)
         tensors = {name: self.values.tensors[name] for name in names} | given
         bound = Bound(tensors, self.values.sizes, self.values.device)
-        types = dict.fromkeys(program.explicit.outputs, compute_type(self.values.types))
-        types |= {own: self._type(name) for name, own in step.gradients}
+        types = self.gradients.types(step, program, self.values.types)
         outputs, ran = execute(program, bound, lambda *stage: built(program, self.target, *stage), types=types)
         self.runs += ran
         return {name: outputs[own] for name, own in step.gradients}
@@ -151,10 +158,3 @@ class _Run:
         found = torch.autograd.grad(outputs, list(leaves.values()), incoming, materialize_grads=True)
         self.runs.append(StageRun(f"d{step.stage}", "host", "torch"))
         return dict(zip(leaves, found, strict=True))
-
-    def _type(self, name: str) -> torch.dtype:
-        """The type of a gradient: the input's own where it comes from one step, else that of computation."""
-        steps = [step for step in self.gradients.backward.steps if name in dict(step.gradients)]
-        given = self.values.types.get(name)
-        whole = given is None or len(steps) > 1 or name not in self.gradients.reached
-        return compute_type(self.values.types) if whole else given or torch.float32

@@ -1,6 +1,7 @@
 """The kernels of a program by role, for a target that need not be present.
 
-The stage that produces the first output is `forward`; any other stage is `forward.<tensor>`.
+The stage that produces the first output is `forward`; any other stage is `forward.<tensor>`. A stage of the backward
+is `backward_<input>`, by the first input whose gradient it gives, else `backward_<tensor>`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from attnc.ir.kernel import Kernel
 from attnc.ir.stage import Stream
 from attnc.ir.target import Target, find_target
 from attnc.runtime.build import source_of
+from attnc.runtime.explain_backward import whole_backward
 from attnc.runtime.program import Program
 from attnc.runtime.types import DTYPES, value_types
 
@@ -71,16 +73,46 @@ def input_types(program: Program, dtype: torch.dtype) -> dict[str, torch.dtype]:
 
 
 def kernels(program: Program, target: str, dtype: str, shape: Mapping[str, int]) -> dict[str, GeneratedKernel]:
-    """Every streamed stage's kernel, by role."""
+    """Every streamed stage's kernel of the forward, by role."""
     types = value_types(program.explicit, input_types(program, real_type(dtype)))
     place = find_target(target)
-    made = {}
-    for stage in program.streams:
-        dtypes = {name: DTYPES[types[name]] for name in program.needs[stage.name].tensors}
-        _, signature, source = source_of(program, place, stage, dtypes, _extents(program, stage, shape))
-        role = role_of(program, stage)
-        made[role] = GeneratedKernel(role, stage.name, place, source, signature)
+    return {(role := role_of(program, s)): _generated(role, program, s, types, place, shape) for s in program.streams}
+
+
+def backward_kernels(program: Program, target: str, dtype: str, shape: Mapping[str, int]) -> dict[str, GeneratedKernel]:
+    """Every streamed stage's kernel of the backward: `backward_<input>` by the first gradient that it gives."""
+    place, gradients = find_target(target), whole_backward(program)
+    forward = value_types(gradients.program.explicit, input_types(program, real_type(dtype)))
+    made: dict[str, GeneratedKernel] = {}
+    for step, own in gradients.steps:
+        if own is None:
+            continue
+        cotangents = {given: forward[name] for name, given in step.incoming}
+        inputs = {item.name: cotangents.get(item.name) or forward[item.name] for item in own.explicit.inputs}
+        types = value_types(own.explicit, inputs) | gradients.types(step, own, forward)
+        for stage in own.streams:
+            role = _backward_role(stage, {own: name for name, own in step.gradients})
+            role = f"{role}.{stage.name}" if role in made else role
+            made[role] = _generated(role, own, stage, types, place, shape)
     return made
+
+
+def _backward_role(stage: Stream, inputs: Mapping[str, str]) -> str:
+    gives = [finish.tensor for finish in stage.monoid.finishes]
+    return f"backward_{next((inputs[name] for name in gives if name in inputs), gives[0])}"
+
+
+def _generated(
+    role: str,
+    program: Program,
+    stage: Stream,
+    types: Mapping[str, torch.dtype],
+    place: Target,
+    shape: Mapping[str, int],
+) -> GeneratedKernel:
+    dtypes = {name: DTYPES[types[name]] for name in program.needs[stage.name].tensors}
+    _, signature, source = source_of(program, place, stage, dtypes, _extents(program, stage, shape))
+    return GeneratedKernel(role, stage.name, place, source, signature)
 
 
 def role_of(program: Program, stage: Stream) -> str:

@@ -14,7 +14,7 @@ STAGES = """attention stages(Q[b,m,e], K[b,n,e], V[b,n,f], P1[b,p,f], U[b,p,e]) 
 
 @pytest.mark.parametrize(("target", "dtype", "words"), [("cpu", "fp32", "attnc_run"), ("sm_90", "bf16", "@triton.jit")])
 def test_a_kernel_has_source_role_and_signature(target: str, dtype: str, words: str) -> None:
-    (kernel,) = attnc.std.alibi.kernels(target=target, dtype=dtype, shape=HEADS).values()
+    kernel = attnc.std.alibi.kernels(target=target, dtype=dtype, shape=HEADS)["forward"]
     assert (kernel.role, kernel.stage, kernel.target.name) == ("forward", "O", target)
     assert words in kernel.source
     assert "A[b,h,m,n] = softmax[n](S - slope * (m - n) where causal(m, n))" in kernel.source
@@ -30,8 +30,17 @@ def test_a_cpu_kernel_tells_what_it_keeps() -> None:
 
 def test_stages_have_roles_and_the_first_output_is_forward() -> None:
     made = attnc.compile(STAGES, strict=True).kernels(shape={"e": 8, "f": 8})
-    assert set(made) == {"forward", "forward.Y"}
+    assert {role for role in made if role.startswith("forward")} == {"forward", "forward.Y"}
     assert "O" in {param.name for param in made["forward"].signature.params if param.output}
+
+
+@pytest.mark.parametrize(("target", "dtype"), [("cpu", "fp32"), ("sm_90", "bf16")])
+def test_backward_kernels_are_named_by_the_gradients_they_give(target: str, dtype: str) -> None:
+    made = attnc.std.alibi.kernels(target=target, dtype=dtype, shape=HEADS)
+    assert set(made) == {"forward", "backward_dA_sum", "backward_K", "backward_Q"}
+    given = {param.name: param.dtype for param in made["backward_K"].signature.params if param.output}
+    assert given == dict.fromkeys(("dK", "dV"), "float32" if dtype == "fp32" else "bfloat16")
+    assert "S - slope * (m - n)" in made["backward_Q"].source
 
 
 def test_options_are_compiled_in() -> None:
