@@ -23,6 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", default="cpu", help="cpu, sm_80, sm_90, sm_100 or gfx942")
     parser.add_argument("--dtype", default="fp32", help="of the real inputs: fp32, bf16, fp16, fp64")
     parser.add_argument("--shape", help="the extents that are compiled in: e=64,f=64")
+    parser.add_argument("--backward", action="store_true", help="report the kernels of the backward as well")
     parser.add_argument("-o", "--output", type=Path, help="the folder to write; only the report without it")
 
 
@@ -30,14 +31,18 @@ def command(options: argparse.Namespace) -> int:
     """Compile every streamed stage and print what it takes."""
     from attnc import load
     from attnc.runtime.folder import entry, write_folder
+    from attnc.runtime.kernels import backward_kernels, kernels
+    from attnc.runtime.shapes import checked_shape
 
-    attention, settings = load(options.spec), option_values(options)
-    shape = shape_values(options.shape)
-    made = attention.kernels(target=options.target, dtype=options.dtype, shape=shape, **settings)
-    compiled = list(_compiled(list(made.values())))
+    settings = option_values(options)
+    program = load(options.spec).program(settings)
+    asked = (program, options.target, options.dtype, checked_shape(program.stated, shape_values(options.shape)))
+    forward = kernels(*asked)
+    further = backward_kernels(*asked) if options.backward else {}
+    compiled = list(_compiled([*forward.values(), *further.values()]))
     if options.output:
         try:
-            write_folder(options.output, attention.program(settings), compiled, settings)
+            write_folder(options.output, program, compiled[: len(forward)], settings)
         except OSError as reason:
             raise error("A623", f"`{options.output}` cannot be written: {reason.strerror}") from None
     report = [entry(kernel, resources) for kernel, _, resources in compiled]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from attnc.ir.cascade import Choose, Const, Coord, Expr, Map, Read, Type, Var
@@ -47,7 +47,20 @@ def state_of(stream: Stream, first: str, types: Types, fresh: Callable[[str], st
     Holds    because a change of reference changes every sum by its correction.
     """
     norms = {item.name: None if fixed(stream, item) else _norm(stream, item) for item in stream.monoid.gauges}
-    return {part.name: _kept(stream, part, norms, first, types, fresh) for part in stream.monoid.parts}
+    found = {part.name: _kept(stream, part, norms, first, types, fresh) for part in stream.monoid.parts}
+    return found | dict(_quotients(stream, found))
+
+
+def _quotients(stream: Stream, found: dict[str, Component]) -> Iterator[tuple[str, Component]]:
+    """The sums that an output is the quotient of: o = O * d where O = o / d, which is there anyway."""
+    plain = {item.name: item for item in stream.monoid.accumulators if item.gauge is None}
+    for finish in stream.monoid.finishes:
+        match finish.value:
+            case Choose(_, _, Map("div", (Var(above), Var(below)))) | Map("div", (Var(above), Var(below))):
+                both = above in plain and below in plain and above != below and not finish.when
+                if both and set(finish.left) == {*map(Coord, (*stream.grid, *plain[above].axes))}:
+                    value = Map("mul", (Read(finish.tensor, finish.left), found[below].read))
+                    yield above, Component(value, Var(above), "real", output=True)
 
 
 def fixed(stream: Stream, gauge: Gauge) -> bool:
