@@ -9,12 +9,14 @@ from typing import Any
 import torch
 
 from attnc.diagnostics import AttnError, Diagnostic, error
+from attnc.ir.cascade import Cascade, Input
 from attnc.ir.types import types_of
 from attnc.runtime.bind import Bound
 from attnc.runtime.build import Built, built, target_of
 from attnc.runtime.execute import StageRun, again, execute
 from attnc.runtime.gradients import Gradients, gradients_of, run_backward
 from attnc.runtime.program import Program
+from attnc.source import Span
 
 Tensors = dict[str, torch.Tensor]
 
@@ -113,6 +115,15 @@ def _refuse_unreached(call: Call) -> None:
         if name not in call.gradients.reached and item is not None:
             text = f"no gradient flows from the outputs of `{stated.name}` to `{name}`"
             helps = (f"pass `{name}.detach()`: what it decides has no derivative",)
-            lost += error("A402", text, item.span, "a gradient is asked for", helps=helps).diagnostics
+            span, label, clashes = _places(stated, item)
+            lost += error("A402", text, span, label, clashes=clashes, helps=helps).diagnostics
     if lost:
         raise AttnError(*lost)
+
+
+def _places(stated: Cascade, item: Input) -> tuple[Span, str, tuple[tuple[Span, str], ...]]:
+    """Where the path from an input ends, and where the input stands."""
+    from attnc.passes.differentiate.ends import end_of_paths
+
+    node, asked = end_of_paths(stated, item.name), (item.span, "a gradient is asked for")
+    return (*asked, ()) if node is None else (node.span, "no derivative passes this", (asked,))

@@ -11,12 +11,12 @@ from attnc.ir.node import Node
 from attnc.ir.stage import Host, Plan, Stage, Stream
 from attnc.ir.types import types_of
 from attnc.ir.walk import walk
+from attnc.passes.differentiate.ends import WHOLE
 from attnc.passes.differentiate.pullback import FLAT
 from attnc.passes.differentiate.save import saved
 from attnc.passes.differentiate.stage import Differentiated
 
 Planner = Callable[[Cascade], tuple[Cascade, Plan]]
-WHOLE = ("argmax", "argmin", "any", "all", "argtopk", "topk", "argsort")
 
 
 def backward(cascade: Cascade, plan: Plan, wanted: Iterable[str], given: Iterable[str], planned: Planner) -> Backward:
