@@ -26,7 +26,8 @@ class Adjoint(Node):
     """The backward of one stage.
 
     `gradients` name, for each tensor that the stage reads, the tensor of its gradient; `incoming`, for each that it
-    emits, the input that holds what comes in. A host stage has no cascade: PyTorch differentiates its statements.
+    emits, the input that holds what comes in. Where there is no cascade PyTorch differentiates the statements of
+    `tensors`: those of a host stage, or of a stream that hides a derivative.
     """
 
     stage: str
@@ -34,6 +35,7 @@ class Adjoint(Node):
     incoming: Pairs
     cascade: Cascade | None = None
     plan: Plan | None = None
+    tensors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from attnc.ir.adjoint import Adjoint
 from attnc.ir.stage import Host, Stage, Stream
 from attnc.ir.types import types_of
 from attnc.runtime.gradients import Gradients, gradients_of
@@ -26,7 +27,8 @@ def backward_facts(program: Program) -> dict[str, Any]:
     """
     gradients = whole_backward(program)
     backward = gradients.backward
-    stages = [row for step, own in gradients.steps for row in _stages(step.stage, own)]
+    slow = {stage.name for stage in program.plan.stages if isinstance(stage, Stream) or stage.heavy}
+    stages = [row for step, own in gradients.steps for row in _stages(step, own, heavy=step.stage in slow)]
     return {
         "gradients": sorted(gradients.reached),
         "passes": _passes(gradients),
@@ -37,9 +39,10 @@ def backward_facts(program: Program) -> dict[str, Any]:
     }
 
 
-def _stages(name: str, program: Program | None) -> list[dict[str, Any]]:
+def _stages(step: Adjoint, program: Program | None, *, heavy: bool) -> list[dict[str, Any]]:
     if program is None:
-        return [{"name": f"d{name}", "plan": "host", "stream": None, "gives": [], "heavy": False}]
+        gives = [own for _, own in step.gradients]
+        return [{"name": f"d{step.stage}", "plan": "host", "stream": None, "gives": gives, "heavy": heavy}]
     return [_row(stage) for stage in program.plan.stages]
 
 

@@ -16,9 +16,10 @@ from attnc.ir.stage import Finish, Plan, Stage, Stream
 from attnc.ir.target import Target
 from attnc.runtime import cache
 from attnc.runtime.bind import Bound
-from attnc.runtime.build import built
+from attnc.runtime.build import announce, built
 from attnc.runtime.convert import in_memory
 from attnc.runtime.execute import StageRun, execute
+from attnc.runtime.needs import carve
 from attnc.runtime.program import Program
 from attnc.runtime.types import compute_type
 
@@ -145,9 +146,8 @@ class _Run:
         return {name: outputs[own] for name, own in step.gradients}
 
     def by_torch(self, step: Adjoint) -> Tensors:
-        """What a host stage hands on: PyTorch differentiates its statements."""
-        own = self.gradients.program.needs[step.stage].cascade
-        assert own is not None, "a host stage has a cascade of its own"
+        """What statements hand on: PyTorch differentiates them."""
+        own = carve(self.gradients.program.explicit, step.tensors)
         compute = compute_type(self.values.types)
         given = {item.name: self.values.tensors[item.name] for item in own.inputs}
         leaves = {name: given[name].detach().to(compute).requires_grad_() for name, _ in step.gradients}
@@ -156,5 +156,7 @@ class _Run:
         names = [name for name, _ in step.incoming if result.outputs[name].requires_grad]
         outputs, incoming = [result.outputs[n] for n in names], [self.found[n].to(compute) for n in names]
         found = torch.autograd.grad(outputs, list(leaves.values()), incoming, materialize_grads=True)
+        if any(stage.name == step.stage for stage in self.gradients.program.streams):
+            announce(f"attnc: the gradients of `{step.stage}` by statements, a slower path (`stop` of a folded value)")
         self.runs.append(StageRun(f"d{step.stage}", "host", "torch"))
         return dict(zip(leaves, found, strict=True))

@@ -77,6 +77,8 @@ class Algebra:
                 return self.atom(expr)
             case Map("shift") | Map("exp", (Map("shift"),)) if self.is_full(expr) and not self.waits(expr):
                 return self.atom(expr)  # relative to what a score never passes: nothing is left to be in range of
+            case Map("stop") if not self.waits(expr):
+                return self.atom(expr)  # no derivative passes it, which seeing through it would forget
             case Map("exp", (argument,)) if self.transparent(expr):
                 return sympy.exp(self._without_softplus(self.of(argument)))
             case Map(op, args) if op in ALGEBRA and self.transparent(expr):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from attnc.ir.adjoint import Adjoint, Backward, Kept
 from attnc.ir.cascade import Cascade, Choose, Expr, Grad, Map, Order, Read, Reduce
-from attnc.ir.dependence import piece
+from attnc.ir.dependence import piece, read_names, reads_of, sources
 from attnc.ir.node import Node
 from attnc.ir.stage import Host, Plan, Stage, Stream
 from attnc.ir.types import types_of
@@ -36,11 +36,13 @@ def backward(cascade: Cascade, plan: Plan, wanted: Iterable[str], given: Iterabl
         reads = {name for name in differentiable(cascade, stage) if name in active and types[name] == "real"}
         if not reached or not reads:
             continue
-        if isinstance(stage, Stream):
+        own = statements(cascade, plan, stage)
+        if isinstance(stage, Stream) and not _hides(cascade, own):
             step, kept[stage.name] = _streamed(stage, cascade, reads, reached, planned)
         else:
             names = tuple(sorted(reads))
-            step = Adjoint(stage.name, tuple((n, f"d{n}") for n in names), tuple((n, f"d{n}") for n in reached))
+            gradients, given_by = (tuple((name, f"d{name}") for name in side) for side in (names, reached))
+            step = Adjoint(stage.name, gradients, given_by, tensors=own)
         if step.gradients:
             steps.append(step)
             incoming |= {name for name, _ in step.gradients}
@@ -66,6 +68,28 @@ def emitted(stage: Stage) -> tuple[str, ...]:
     if isinstance(stage, Host):
         return stage.tensors
     return tuple(dict.fromkeys(finish.tensor for finish in stage.monoid.finishes))
+
+
+def statements(cascade: Cascade, plan: Plan, stage: Stage) -> tuple[str, ...]:
+    """The tensors whose statements compute what a stage emits from inputs and from what other stages emit."""
+    stored = {name for other in plan.stages if other is not stage for name in emitted(other)}
+    reads, found, queue = reads_of(cascade), set[str](), list(emitted(stage))
+    while queue:
+        name = queue.pop()
+        if name in reads and name not in found and name not in stored:
+            found |= piece(cascade, (name,))
+            queue += reads[name]
+    return tuple(name for step in cascade.steps for name in step.tensors if name in found)
+
+
+def _hides(cascade: Cascade, names: tuple[str, ...]) -> bool:
+    """Whether a statement stops the derivative of what is folded in the same pass: a state does not show that."""
+    reads = reads_of(cascade)
+    tensors = [tensor for tensor in cascade.tensors if tensor.name in names]
+    folded = {tensor.name for tensor in tensors if any(isinstance(node, Reduce) for node in walk(tensor))}
+    stopped = [node for tensor in tensors for node in walk(tensor) if isinstance(node, Map) and node.op == "stop"]
+    within = frozenset(names)
+    return any(sources(reads, read_names(node)) & folded & within for node in stopped)
 
 
 def _active(cascade: Cascade, plan: Plan, wanted: set[str]) -> set[str]:

@@ -31,19 +31,18 @@ def saved(cascade: Cascade, plan: Plan, steps: Iterable[Adjoint]) -> tuple[tuple
     steps = tuple(steps)
     flow = _Flow(cascade, {n: s for s in plan.stages if isinstance(s, Host) and not s.heavy for n in s.tensors})
     for step in steps:
-        for name in _reads(cascade, plan, step):
+        for name in _reads(cascade, step):
             flow.need(name, step.cascade or cascade)
     held, run = flow.cut()
     return held, tuple(stage.name for stage in plan.stages if stage.name in run)
 
 
-def _reads(cascade: Cascade, plan: Plan, step: Adjoint) -> frozenset[str]:
+def _reads(cascade: Cascade, step: Adjoint) -> frozenset[str]:
     """The tensors of the forward that a step reads."""
     if step.cascade is not None:
         return frozenset(item.name for item in step.cascade.inputs) - {name for _, name in step.incoming}
-    stage = next(stage for stage in plan.stages if stage.name == step.stage)
-    assert isinstance(stage, Host), "a stream has a cascade of its own"
-    return operands(cascade, stage)
+    tensors = (tensor for tensor in cascade.tensors if tensor.name in step.tensors)
+    return frozenset[str]().union(*map(read_names, tensors)) - set(step.tensors)
 
 
 def operands(cascade: Cascade, stage: Host) -> frozenset[str]:
