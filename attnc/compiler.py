@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from attnc.ir.adjoint import Backward
+from attnc.ir.adjoint import Backward, Tangent
 from attnc.ir.cascade import Cascade
 from attnc.ir.kernel import DType, Kernel
 from attnc.ir.stage import Plan, Stream
@@ -60,13 +60,22 @@ def planned(cascade: Cascade) -> Plan:
 def differentiated(cascade: Cascade, found: Plan, wanted: Iterable[str], given: Iterable[str]) -> Backward:
     """The backward of a planned cascade: the gradients of `wanted` inputs from what comes in at the outputs `given`."""
     from attnc.passes.differentiate import backward
+
+    return backward(cascade, found, wanted, given, _ready)
+
+
+def pushed(cascade: Cascade, found: Plan, moving: Iterable[str]) -> Tangent | None:
+    """The tangents of a planned cascade's outputs from those of `moving` inputs; None where no cascade gives them."""
+    from attnc.passes.differentiate.tangent import tangent
+
+    return tangent(cascade, found, moving, _ready)
+
+
+def _ready(derived: Cascade) -> tuple[Cascade, Plan]:
     from attnc.passes.plan import plan
 
-    def ready(adjoint: Cascade) -> tuple[Cascade, Plan]:
-        rewritten = _rewritten(adjoint)
-        return rewritten, plan(rewritten)
-
-    return backward(cascade, found, wanted, given, ready)
+    rewritten = _rewritten(derived)
+    return rewritten, plan(rewritten)
 
 
 def lowered(

@@ -50,3 +50,17 @@ class Backward(Node):
     kept: tuple[tuple[str, tuple[Kept, ...]], ...]
     saved: tuple[str, ...]
     again: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tangent(Node):
+    """The tangent of a program as a cascade of its own.
+
+    `inputs` name, for each input that has a tangent which is read, the input that holds it; `outputs`, for each
+    output that changes, the tensor of its tangent.
+    """
+
+    inputs: Pairs
+    outputs: Pairs
+    cascade: Cascade
+    plan: Plan

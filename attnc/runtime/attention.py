@@ -15,7 +15,7 @@ from attnc.ir.cascade import Cascade
 from attnc.ir.stage import Refusal
 from attnc.ir.target import find_target
 from attnc.library import Spec
-from attnc.runtime.autograd import differentiable, wanted_inputs
+from attnc.runtime.autograd import differentiable, moving_inputs, wanted_inputs
 from attnc.runtime.bind import Bound, bind
 from attnc.runtime.build import announce, built, target_of
 from attnc.runtime.carry import NEXT
@@ -33,13 +33,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """What the last call ran, stage by stage, and its backward, once that has run."""
+    """What the last call ran, stage by stage, its tangents, and its backward, once that has run."""
 
     stages: tuple[StageRun, ...]
     backward: list[StageRun] = field(default_factory=list)
+    tangent: tuple[StageRun, ...] = ()
 
     def __str__(self) -> str:
-        return "\n".join(f"{run.name}: {run.plan} on {run.backend}" for run in (*self.stages, *self.backward))
+        every = (*self.stages, *self.tangent, *self.backward)
+        return "\n".join(f"{run.name}: {run.plan} on {run.backend}" for run in every)
 
 
 class Attention:
@@ -142,9 +144,9 @@ class Attention:
             announce(f"attnc: {names} of `{self.signature.name}` by statements, a slower path{reason}")
         target, wanted = target_of(bound.device), wanted_inputs(bound)
         with enough_memory(f"to run `{self.signature.name}`"):
-            if wanted:
+            if wanted or moving_inputs(bound):
                 outputs, call = differentiable(program, bound, wanted)
-                self.last_run = Run(tuple(call.forward), call.backward)
+                self.last_run = Run(tuple(call.forward), call.backward, tuple(call.tangent))
                 return outputs
             outputs, runs = execute(program, bound, lambda *stage: built(program, target, *stage))
         self.last_run = Run(tuple(runs))

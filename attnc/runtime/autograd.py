@@ -1,57 +1,23 @@
-"""Calls that PyTorch differentiates: the backward runs by the derived kernels."""
+"""Calls that PyTorch differentiates, backward and forward, by the derived kernels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
-from attnc.diagnostics import AttnError, Diagnostic, error
-from attnc.ir.cascade import Cascade, Input
-from attnc.ir.types import types_of
+from attnc.runtime.backward import backward
 from attnc.runtime.bind import Bound
-from attnc.runtime.build import Built, built, target_of
-from attnc.runtime.execute import StageRun, again, execute
-from attnc.runtime.gradients import Gradients, gradients_of, run_backward
+from attnc.runtime.build import announce
+from attnc.runtime.call import Call, Tensors
+from attnc.runtime.convert import in_memory
+from attnc.runtime.definition import Values, moves, primal, pushed_forward
+from attnc.runtime.execute import execute
 from attnc.runtime.program import Program
-from attnc.source import Span
+from attnc.runtime.tangents import Pushed, tangents_of
+from attnc.runtime.unreached import refuse_unreached
 
-Tensors = dict[str, torch.Tensor]
-
-
-@dataclass
-class Call:
-    """One differentiable call: its program and extents, the inputs that have gradients, and what ran.
-
-    It holds no tensor: those are PyTorch's to keep, which notices when one is changed in between.
-    """
-
-    program: Program
-    sizes: dict[str, int]
-    device: torch.device
-    names: tuple[str, ...]
-    wanted: tuple[str, ...]
-    forward: list[StageRun] = field(default_factory=list)
-    backward: list[StageRun] = field(default_factory=list)
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """The outputs, each once."""
-        return tuple(dict.fromkeys(self.program.explicit.outputs))
-
-    @property
-    def gradients(self) -> Gradients:
-        """The whole backward, for every output that can have one: it decides what is held."""
-        cascade = self.program.explicit
-        types = types_of(cascade)
-        return gradients_of(self.program, self.wanted, tuple(n for n in self.outputs if types[n] == "real"))
-
-    def build(self, program: Program) -> Callable[..., Built]:
-        """How the stages of a program become kernels here."""
-        target = target_of(self.device)
-        return lambda *stage: built(program, target, *stage)
+Types = dict[str, torch.dtype]
 
 
 def wanted_inputs(bound: Bound) -> tuple[str, ...]:
@@ -61,69 +27,95 @@ def wanted_inputs(bound: Bound) -> tuple[str, ...]:
     return tuple(name for name, tensor in sorted(bound.tensors.items()) if tensor.requires_grad)
 
 
+def moving_inputs(bound: Bound) -> tuple[str, ...]:
+    """The inputs that come with a tangent."""
+    return tuple(name for name, tensor in sorted(bound.tensors.items()) if moves(tensor))
+
+
 def differentiable(program: Program, bound: Bound, wanted: tuple[str, ...]) -> tuple[Tensors, Call]:
-    """The outputs by name, recorded for PyTorch's backward; error A402 where no path carries a gradient."""
+    """The outputs by name, recorded for PyTorch; error A402 where no path carries a gradient or tangent."""
     call = Call(program, bound.sizes, bound.device, tuple(bound.tensors), wanted)
-    _refuse_unreached(call)
-    values = _Attention.apply(call, *bound.tensors.values())  # type: ignore[no-untyped-call]
-    return dict(zip(call.outputs, values, strict=True)), call
+    if wanted:
+        refuse_unreached(program.stated, set(wanted) - call.gradients.reached, "a gradient is asked for")
+    moving = moving_inputs(bound)
+    pushed = tangents_of(program, moving) if moving else None
+    if pushed is not None:
+        refuse_unreached(program.stated, set(moving) - pushed.inputs.keys(), "a tangent is given")
+    return _outputs(call, bound.tensors), call
+
+
+def _outputs(call: Call, tensors: Tensors) -> Tensors:
+    values = _Attention.apply(call, *(tensors[name] for name in call.names))  # type: ignore[no-untyped-call]
+    return dict(zip(call.outputs, values, strict=False))
 
 
 class _Attention(torch.autograd.Function):
-    """Forward and backward of a call as PyTorch wants them."""
+    """A call and its derivatives as PyTorch wants them; its values are the outputs and what else is held."""
 
     @staticmethod
-    def forward(ctx: Any, call: Call, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """The outputs; what the backward reads is held."""
-        gradients, given = call.gradients, dict(zip(call.names, tensors, strict=True))
-        bound = Bound(given, call.sizes, call.device)
-        held = tuple(name for name in gradients.backward.saved if name not in given)
-        found, call.forward = execute(gradients.program, bound, call.build(gradients.program), held)
-        ctx.call, ctx.held = call, held
-        ctx.save_for_backward(*tensors, *(found[name] for name in held))
+    def forward(call: Call, *tensors: torch.Tensor) -> Values:
+        """The outputs, and what else the backward reads."""
+        program = call.gradients.program if call.wanted else call.program
+        bound = Bound(dict(zip(call.names, primal(tensors), strict=True)), call.sizes, call.device)
+        found, call.forward[:] = execute(program, bound, call.build(program), call.saved, call.types)
+        return tuple(found[name] for name in (*call.outputs, *call.further))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Values) -> None:
+        """The inputs are kept, then what is held."""
+        ctx.call, *tensors = inputs
+        call: Call = ctx.call
+        found = dict(zip((*call.outputs, *call.further), output, strict=True))
+        ctx.save_for_backward(*tensors, *(found[name] for name in call.saved))
+        ctx.save_for_forward(*tensors)
+        ctx.kinds = {name: (found[name].shape, found[name].dtype) for name in call.real_outputs}
         ctx.set_materialize_grads(False)
-        ctx.mark_non_differentiable(*(found[name] for name in call.outputs if not found[name].is_floating_point()))
-        return tuple(found[name] for name in call.outputs)
+        ctx.mark_non_differentiable(*(found[name] for name in found if name not in call.real_outputs))
 
     @staticmethod
     def backward(ctx: Any, *incoming: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
         """What comes in at the inputs, as far as it is asked for."""
         call: Call = ctx.call
-        values = dict(zip((*call.names, *ctx.held), ctx.saved_tensors, strict=True))
-        given = {name: value for name, value in zip(call.outputs, incoming, strict=True) if value is not None}
+        values = dict(zip((*call.names, *call.saved), ctx.saved_tensors, strict=True))
+        given = {name: value for name, value in zip(call.outputs, incoming, strict=False) if value is not None}
         asked = zip(call.names, ctx.needs_input_grad[1:], strict=True)
-        found = _backward(call, values, tuple(sorted(name for name, needed in asked if needed)), given)
+        found = backward(call, values, tuple(sorted(name for name, needed in asked if needed)), given)
         return (None, *(found.get(name) for name in call.names))
 
-
-def _backward(call: Call, values: Tensors, wanted: tuple[str, ...], given: Tensors) -> Tensors:
-    bound = Bound(values, call.sizes, call.device)
-    run_again = again(call.program, bound, call.build(call.program), call.gradients.backward.again)
-    gradients = gradients_of(call.program, wanted, tuple(given))
-    bound = Bound(run_again, call.sizes, call.device)
-    found, runs = run_backward(gradients, bound, given, target_of(call.device))
-    call.backward[:] = runs
-    return found
-
-
-def _refuse_unreached(call: Call) -> None:
-    """Error A402 for each input by which no output can be differentiated."""
-    lost: list[Diagnostic] = []
-    stated = call.program.stated
-    for name in call.wanted:
-        item = stated.input(name)
-        if name not in call.gradients.reached and item is not None:
-            text = f"no gradient flows from the outputs of `{stated.name}` to `{name}`"
-            helps = (f"pass `{name}.detach()`: what it decides has no derivative",)
-            span, label, clashes = _places(stated, item)
-            lost += error("A402", text, span, label, clashes=clashes, helps=helps).diagnostics
-    if lost:
-        raise AttnError(*lost)
+    @staticmethod
+    def jvp(ctx: Any, *tangents: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
+        """The tangents of the outputs, zeros where one does not change."""
+        call: Call = ctx.call
+        tensors = dict(zip(call.names, primal(ctx.saved_tensors), strict=True))
+        given = zip(call.names, tangents[1:], strict=True)
+        moving = {name: in_memory(value) for name, value in given if value is not None}
+        pushed = tangents_of(call.program, tuple(sorted(moving)))
+        types = {name: dtype for name, (_, dtype) in ctx.kinds.items()}
+        found = _pushed(call, pushed, tensors, moving, types) if pushed else _by_definition(call, tensors, moving)
+        shown = {name: found[name].to(types[name]) if name in found else call.zeros(*ctx.kinds[name]) for name in types}
+        return tuple(shown.get(name) for name in (*call.outputs, *call.further))
 
 
-def _places(stated: Cascade, item: Input) -> tuple[Span, str, tuple[tuple[Span, str], ...]]:
-    """Where the path from an input ends, and where the input stands."""
-    from attnc.passes.differentiate.ends import end_of_paths
+def _pushed(call: Call, pushed: Pushed, tensors: Tensors, moving: Tensors, types: Types) -> Tensors:
+    """The tangents of the outputs, by a program of their own: differentiable as any other."""
+    if not pushed.outputs:
+        return {}
+    for stage in pushed.program.heavy:
+        announce(f"attnc: `{stage.name}` of `{pushed.program.stated.name}` by statements, a slower path")
+    every = tensors | {own: moving[name] for name, own in pushed.inputs.items()}
+    given = {item.name: every[item.name] for item in pushed.program.explicit.inputs if item.name in every}
+    own_types = {own: types[name] for name, own in pushed.outputs.items()}
+    wanted = wanted_inputs(Bound(given, call.sizes, call.device))
+    own = Call(pushed.program, call.sizes, call.device, tuple(given), wanted, own_types, call.tangent)
+    found = _outputs(own, given)
+    return {name: found[tangent] for name, tangent in pushed.outputs.items()}
 
-    node, asked = end_of_paths(stated, item.name), (item.span, "a gradient is asked for")
-    return (*asked, ()) if node is None else (node.span, "no derivative passes this", (asked,))
+
+def _by_definition(call: Call, tensors: Tensors, moving: Tensors) -> Tensors:
+    """The tangents of the outputs, of the statements one by one."""
+    announce(f"attnc: the tangents of `{call.program.stated.name}` by statements, a slower path")
+    still = {name: tensor for name, tensor in tensors.items() if name not in moving}
+    definition = call.definition(tensors).holding(still)
+    function = definition.outputs(call.real_outputs, tuple(moving))
+    found = pushed_forward(function, tuple(tensors[name] for name in moving), tuple(moving.values()))
+    return dict(zip(call.real_outputs, found, strict=True))

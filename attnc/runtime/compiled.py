@@ -15,7 +15,7 @@ from attnc.ir.serial import load
 from attnc.ir.stage import Stream
 from attnc.ir.target import find_target
 from attnc.runtime.attention import packed
-from attnc.runtime.autograd import wanted_inputs
+from attnc.runtime.autograd import moving_inputs, wanted_inputs
 from attnc.runtime.bind import Bound, bind
 from attnc.runtime.build import Built
 from attnc.runtime.execute import execute
@@ -98,8 +98,11 @@ def _other(found: str, compiled_for: object, flag: str) -> AttnError:
 
 
 def _refuse_gradient(bound: Bound) -> None:
-    """Error A401 where a gradient is asked for."""
-    names = ", ".join(f"`{name}`" for name in wanted_inputs(bound))
-    if names:
-        helps = ("call it under `torch.no_grad()`", "load the spec with `attnc.load`: its calls are differentiable")
-        raise error("A401", f"gradients are asked for {names}, but a compiled folder holds no backward", helps=helps)
+    """Error A401 where a gradient is asked for, or a tangent is given."""
+    wanted, moving = (", ".join(f"`{name}`" for name in names(bound)) for names in (wanted_inputs, moving_inputs))
+    load = "load the spec with `attnc.load`: its calls are differentiable"
+    if wanted:
+        helps = ("call it under `torch.no_grad()`", load)
+        raise error("A401", f"gradients are asked for {wanted}, but a compiled folder holds no backward", helps=helps)
+    if moving:
+        raise error("A401", f"tangents are given for {moving}, but a compiled folder holds none", helps=(load,))

@@ -102,13 +102,14 @@ def together(terms: list[Term]) -> Term:
         rest = tuple(test for test in term.when if test not in common)
         value = term.value if times == 1 else mul(Const(float(times)), term.value)
         value = Choose(conjunction(rest), value, ZERO) if rest else value
-        total = value if total is None else _plus(total, value)
+        total = value if total is None else plus(total, value)
     assert total is not None
     scope = frozenset[str]().union(*(term.scope for term in terms))
     return Term(total, scope, common)
 
 
-def _plus(a: Expr, b: Expr) -> Expr:
+def plus(a: Expr, b: Expr) -> Expr:
+    """The sum; a difference where one of them is a negative."""
     if isinstance(b, Map) and b.op == "neg":
         return Map("sub", (a, b.args[0]))
     if isinstance(a, Map) and a.op == "neg":

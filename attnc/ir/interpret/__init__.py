@@ -50,13 +50,14 @@ def run(
     extents = dict(sizes) if sizes is not None else bind(cascade, {name: t.shape for name, t in tensors.items()})
     device = next((tensor.device for tensor in tensors.values()), torch.device("cpu"))
     derivatives = {node: aligned_indices(node, cascade) for node in walk(cascade) if isinstance(node, Grad)}
-    context = Context(cascade, extents, dtype, device, {}, derivatives=derivatives)
-    asked = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors.values())
+    recorded = [tensor for tensor in tensors.values() if tensor.requires_grad and torch.is_grad_enabled()]
+    nothing = recorded[0].flatten()[:0].sum() if recorded and derivatives else None
+    context = Context(cascade, extents, dtype, device, {}, derivatives=derivatives, nothing=nothing)
     if not derivatives:
         return _result(context, inputs, keep)
     with torch.inference_mode(False), torch.enable_grad():  # these are taken whether or not the caller asks for any
         result = _result(context, {name: _recordable(value) for name, value in inputs.items()}, keep)
-    return result if asked else _detached(result)
+    return result if recorded else _detached(result)
 
 
 def _recordable(value: torch.Tensor | bool | int | float) -> torch.Tensor | bool | int | float:

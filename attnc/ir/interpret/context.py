@@ -20,7 +20,8 @@ class Context:
     """One evaluation: `fixed` are the indices of a recurrence that stand at one position.
 
     `growing` holds the tensors of a recurrence position by position, while it runs and as long as derivatives
-    need it; `derivatives` gives for every derivative in the cascade the indices over which it may be taken at once.
+    need it; `derivatives` gives for every derivative in the cascade the indices over which it may be taken at once,
+    `nothing` is a 0 that is recorded where an input is.
     """
 
     cascade: Cascade
@@ -32,6 +33,7 @@ class Context:
     ranges: dict[str, tuple[int, int]] = field(default_factory=dict)
     derivatives: Mapping[Grad, frozenset[str]] = field(default_factory=dict)
     growing: dict[str, Growing] = field(default_factory=dict)
+    nothing: torch.Tensor | None = None
 
     @cached_property
     def variables(self) -> frozenset[str]:
@@ -83,6 +85,8 @@ class Context:
         """The data of a tensor, such that derivatives by it can be taken if any are."""
         if name not in self.variables or data.requires_grad or not data.is_floating_point():
             return data
+        if self.nothing is not None:  # inside `torch.func` a tensor cannot be made to ask for gradients
+            return data.detach() + self.nothing.to(data.dtype)
         return data.detach().requires_grad_(True)
 
 

@@ -32,11 +32,13 @@ class _Recorded(torch.autograd.Function):
     """An operator whose derivatives are those of `PARTIALS`."""
 
     @staticmethod
-    def forward(ctx: Any, op: str, *args: torch.Tensor) -> torch.Tensor:
-        value = forward(op)(*args)
-        ctx.op = op
-        ctx.save_for_backward(*args, value)
-        return value
+    def forward(op: str, *args: torch.Tensor) -> torch.Tensor:
+        return forward(op)(*args)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+        ctx.op, *args = inputs
+        ctx.save_for_backward(*args, output)
 
     @staticmethod
     def backward(ctx: Any, incoming: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
@@ -55,9 +57,12 @@ class _Product(torch.autograd.Function):
     """What comes in times a derivative: nothing where one of them is 0, whatever the other is."""
 
     @staticmethod
-    def forward(ctx: Any, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        ctx.save_for_backward(a, b)
+    def forward(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         return (a * b).masked_fill_((a == 0) | (b == 0), 0.0)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[torch.Tensor, torch.Tensor], output: torch.Tensor) -> None:
+        ctx.save_for_backward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, incoming: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -73,9 +78,12 @@ class _Shared(torch.autograd.Function):
     """The common value of the hits along the last axis; what comes in is shared equally among them."""
 
     @staticmethod
-    def forward(ctx: Any, data: torch.Tensor, value: torch.Tensor, hits: torch.Tensor) -> torch.Tensor:
-        ctx.save_for_backward(hits)
+    def forward(data: torch.Tensor, value: torch.Tensor, hits: torch.Tensor) -> torch.Tensor:
         return value.detach().clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        ctx.save_for_backward(inputs[2])
 
     @staticmethod
     def backward(ctx: Any, incoming: torch.Tensor) -> tuple[torch.Tensor | None, ...]:

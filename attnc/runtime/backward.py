@@ -1,0 +1,102 @@
+"""The backward of a call as a function that PyTorch can differentiate in turn: that, by the definition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from attnc.runtime.bind import Bound
+from attnc.runtime.build import announce, target_of
+from attnc.runtime.call import Call, Tensors
+from attnc.runtime.convert import in_memory
+from attnc.runtime.definition import Function, Values, primal, pulled_back, pushed_forward
+from attnc.runtime.execute import again, execute
+from attnc.runtime.gradients import Gradients, gradients_of, run_backward
+
+Names = tuple[str, ...]
+
+
+def backward(call: Call, values: Tensors, wanted: Names, incoming: Tensors) -> Tensors:
+    """The gradients of `wanted` inputs, from the inputs, what is held besides, and what comes in at outputs."""
+    given = tuple(incoming)
+    dense = map(in_memory, incoming.values())
+    found = _Gradients.apply(call, wanted, given, *dense, *values.values())  # type: ignore[no-untyped-call]
+    return dict(zip(_reached(call, wanted, given), found, strict=True))
+
+
+def _reached(call: Call, wanted: Names, given: Names) -> Names:
+    return tuple(sorted(gradients_of(call.program, wanted, given).reached))
+
+
+class _Gradients(torch.autograd.Function):
+    """What comes in at outputs, inputs and what is held, to gradients."""
+
+    @staticmethod
+    def forward(call: Call, wanted: Names, given: Names, *tensors: torch.Tensor) -> Values:
+        """The gradients, by the derived kernels."""
+        tensors = primal(tensors)
+        incoming = dict(zip(given, tensors, strict=False))
+        values = dict(zip((*call.names, *call.saved), tensors[len(given) :], strict=True))
+        gradients = gradients_of(call.program, wanted, given)
+        whole = call.gradients if call.wanted else gradients
+        bound = Bound(_held(call, whole, values), call.sizes, call.device)
+        run_again = again(call.program, bound, call.build(call.program), whole.backward.again)
+        bound = Bound(run_again, call.sizes, call.device)
+        found, runs = run_backward(gradients, bound, incoming, target_of(call.device))
+        call.backward[:] = runs
+        return tuple(found[name] for name in _reached(call, wanted, given))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Values) -> None:
+        """What comes in and the inputs are kept: all else is computed from them."""
+        ctx.call, ctx.wanted, ctx.given, *tensors = inputs
+        kept = tensors[: len(ctx.given) + len(ctx.call.names)]
+        ctx.save_for_backward(*kept)
+        ctx.save_for_forward(*kept)
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx: Any, *incoming: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
+        """What comes in at the gradients, handed on."""
+        places, function, at = _by_definition(ctx)
+        found = pulled_back(function, at, _filled(function(*at), incoming))
+        handed = dict(zip(places, found, strict=True))
+        return (None, None, None, *(handed.get(place) for place in range(len(ctx.needs_input_grad) - 3)))
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: torch.Tensor | None) -> Values:
+        """The tangents of the gradients."""
+        places, function, at = _by_definition(ctx)
+        moving = _filled(at, (tangents[3 + place] for place in places))
+        return pushed_forward(function, at, moving)
+
+
+def _held(call: Call, gradients: Gradients, values: Tensors) -> Tensors:
+    """The values, with what the backward reads and was not held: nobody had asked for gradients then."""
+    missing = tuple(name for name in gradients.backward.saved if name not in values)
+    if not missing:
+        return values
+    inputs = Bound({name: values[name] for name in call.names}, call.sizes, call.device)
+    found, _ = execute(gradients.program, inputs, call.build(gradients.program), missing, call.types)
+    return values | {name: found[name] for name in missing}
+
+
+def _by_definition(ctx: Any) -> tuple[list[int], Function, Values]:
+    """Which arguments are real, the gradients as a function of those, and their values."""
+    call: Call = ctx.call
+    announce(f"attnc: second derivatives of `{call.program.stated.name}` by statements, a slower path")
+    tensors = primal(ctx.saved_tensors)
+    places = [place for place, tensor in enumerate(tensors) if tensor.is_floating_point()]
+    inputs = dict(zip(call.names, tensors[len(ctx.given) :], strict=True))
+    reals = tuple(name for name, tensor in inputs.items() if tensor.is_floating_point())
+    wanted = _reached(call, ctx.wanted, ctx.given)
+    function = call.definition(inputs).gradients(ctx.given, reals, wanted)
+    return places, function, tuple(tensors[place] for place in places)
+
+
+def _filled(like: Values, given: Iterable[torch.Tensor | None]) -> Values:
+    """The tensors, nothing where there is none."""
+    pairs = zip(like, given, strict=True)
+    return tuple(torch.zeros_like(one) if found is None else found for one, found in pairs)

@@ -1,0 +1,77 @@
+"""One differentiable call: what of it does not change while PyTorch takes its derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+
+from attnc.ir.types import types_of
+from attnc.runtime.build import Built, built, target_of
+from attnc.runtime.definition import Definition
+from attnc.runtime.execute import StageRun
+from attnc.runtime.gradients import Gradients, gradients_of
+from attnc.runtime.program import Program
+from attnc.runtime.types import compute_type
+
+Tensors = dict[str, torch.Tensor]
+
+
+@dataclass
+class Call:
+    """Its program and extents, the inputs that have gradients, the outputs' types where not by rule, and what ran.
+
+    It holds no tensor: those are PyTorch's to keep, which notices when one is changed in between.
+    """
+
+    program: Program
+    sizes: dict[str, int]
+    device: torch.device
+    names: tuple[str, ...]
+    wanted: tuple[str, ...]
+    types: Mapping[str, torch.dtype] = field(default_factory=dict)
+    forward: list[StageRun] = field(default_factory=list)
+    tangent: list[StageRun] = field(default_factory=list)
+    backward: list[StageRun] = field(default_factory=list)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The outputs, each once."""
+        return tuple(dict.fromkeys(self.program.explicit.outputs))
+
+    @property
+    def real_outputs(self) -> tuple[str, ...]:
+        """The outputs that can have a derivative."""
+        types = types_of(self.program.explicit)
+        return tuple(name for name in self.outputs if types[name] == "real")
+
+    @property
+    def gradients(self) -> Gradients:
+        """The whole backward, for every output that can have one: it decides what is held."""
+        return gradients_of(self.program, self.wanted, self.real_outputs)
+
+    @property
+    def saved(self) -> tuple[str, ...]:
+        """What is held from the forward to the backward besides the inputs."""
+        return tuple(name for name in self.gradients.backward.saved if name not in self.names) if self.wanted else ()
+
+    @property
+    def further(self) -> tuple[str, ...]:
+        """What of that is no output."""
+        return tuple(name for name in self.saved if name not in self.outputs)
+
+    def build(self, program: Program) -> Callable[..., Built]:
+        """How the stages of a program become kernels here."""
+        target = target_of(self.device)
+        return lambda *stage: built(program, target, *stage)
+
+    def zeros(self, shape: torch.Size, dtype: torch.dtype) -> torch.Tensor:
+        """Zeros where the call runs."""
+        return torch.zeros(shape, dtype=dtype, device=self.device)
+
+    def definition(self, tensors: Tensors) -> Definition:
+        """The statements of this call, of which the inputs that are no reals stay fixed."""
+        fixed = {name: tensor for name, tensor in tensors.items() if not tensor.is_floating_point()}
+        compute = compute_type({name: tensor.dtype for name, tensor in tensors.items()})
+        return Definition(self.program.stated, self.sizes, compute, fixed)

@@ -1,0 +1,28 @@
+"""Inputs by which no output can be differentiated."""
+
+from __future__ import annotations
+
+from attnc.diagnostics import AttnError, Diagnostic, error
+from attnc.ir.cascade import Cascade, Input
+from attnc.source import Span
+
+
+def refuse_unreached(stated: Cascade, lost: set[str], asked: str) -> None:
+    """Error A402 for each of these inputs; `asked` says what was wanted of it."""
+    found: list[Diagnostic] = []
+    for item in stated.inputs:
+        if item.name in lost:
+            text = f"no gradient flows from the outputs of `{stated.name}` to `{item.name}`"
+            helps = (f"pass `{item.name}.detach()`: what it decides has no derivative",)
+            span, label, clashes = _places(stated, item, asked)
+            found += error("A402", text, span, label, clashes=clashes, helps=helps).diagnostics
+    if found:
+        raise AttnError(*found)
+
+
+def _places(stated: Cascade, item: Input, asked: str) -> tuple[Span, str, tuple[tuple[Span, str], ...]]:
+    """Where the path from an input ends, and where the input stands."""
+    from attnc.passes.differentiate.ends import end_of_paths
+
+    node = end_of_paths(stated, item.name)
+    return (item.span, asked, ()) if node is None else (node.span, "no derivative passes this", ((item.span, asked),))
