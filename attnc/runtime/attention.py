@@ -21,6 +21,7 @@ from attnc.runtime.build import announce, built, target_of
 from attnc.runtime.carry import NEXT
 from attnc.runtime.convert import setting
 from attnc.runtime.execute import StageRun, execute, owned
+from attnc.runtime.gradients import backward_for
 from attnc.runtime.memory import enough_memory
 from attnc.runtime.program import Program, analyse
 from attnc.runtime.shapes import checked_shape
@@ -70,10 +71,14 @@ class Attention:
         key = repr((step, options))  # as text: 1, 1.0 and True are equal, and anything may be given
         if key not in self._programs:
             program = analyse(replace(self.spec, name=self.signature.name), options, step=step)
-            if self.strict or os.environ.get("ATTNC_STRICT") == "1":
+            if self._strict:
                 _refuse_heavy(program)
             self._programs[key] = program
         return self._programs[key]
+
+    @property
+    def _strict(self) -> bool:
+        return self.strict or os.environ.get("ATTNC_STRICT") == "1"
 
     def __call__(self, *args: object, **named: object) -> Any:
         """The outputs on these tensors: a tensor, or a named tuple in the declared order."""
@@ -144,6 +149,8 @@ class Attention:
             announce(f"attnc: {names} of `{self.signature.name}` by statements, a slower path{reason}")
         target, wanted = target_of(bound.device), wanted_inputs(bound)
         with enough_memory(f"to run `{self.signature.name}`"):
+            if wanted and self._strict:
+                _refuse_slow_backward(program, wanted)
             if wanted or moving_inputs(bound):
                 outputs, call = differentiable(program, bound, wanted)
                 self.last_run = Run(tuple(call.forward), call.backward, tuple(call.tangent))
@@ -184,3 +191,15 @@ def _refuse_heavy(program: Program) -> None:
         found.append(error("A310", what, refusal.span, "not in one pass", clashes=clash, notes=notes, helps=helps))
     if found:
         raise AttnError(*(item.diagnostics[0] for item in found))
+
+
+def _refuse_slow_backward(program: Program, wanted: tuple[str, ...]) -> None:
+    """Error A310 where a step of the backward is a slower path."""
+    for step, own in backward_for(program, wanted).steps:
+        if own is not None:
+            _refuse_heavy(own)
+        elif any(stage.name == step.stage for stage in program.streams):
+            what = (
+                f"the gradients of `{step.stage}` are taken statement by statement: `stop` of a folded value hides one"
+            )
+            raise error("A310", f"{what}, and `strict` allows no slower path")

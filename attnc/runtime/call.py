@@ -11,7 +11,7 @@ from attnc.ir.types import types_of
 from attnc.runtime.build import Built, built, target_of
 from attnc.runtime.definition import Definition
 from attnc.runtime.execute import StageRun
-from attnc.runtime.gradients import Gradients, gradients_of
+from attnc.runtime.gradients import Gradients, backward_for
 from attnc.runtime.program import Program
 from attnc.runtime.types import compute_type
 
@@ -49,7 +49,7 @@ class Call:
     @property
     def gradients(self) -> Gradients:
         """The whole backward, for every output that can have one: it decides what is held."""
-        return gradients_of(self.program, self.wanted, self.real_outputs)
+        return backward_for(self.program, self.wanted)
 
     @property
     def saved(self) -> tuple[str, ...]:

@@ -6,17 +6,13 @@ from typing import Any
 
 from attnc.ir.adjoint import Adjoint
 from attnc.ir.stage import Host, Stage, Stream
-from attnc.ir.types import types_of
-from attnc.runtime.gradients import Gradients, gradients_of
+from attnc.runtime.gradients import Gradients, backward_for
 from attnc.runtime.program import Program
 
 
 def whole_backward(program: Program) -> Gradients:
     """The backward for every real input from every real output."""
-    types = types_of(program.explicit)
-    wanted = tuple(sorted(item.name for item in program.explicit.inputs if item.type == "real"))
-    given = dict.fromkeys(name for name in program.explicit.outputs if types[name] == "real")
-    return gradients_of(program, wanted, tuple(given))
+    return backward_for(program, tuple(sorted(item.name for item in program.explicit.inputs if item.type == "real")))
 
 
 def backward_facts(program: Program) -> dict[str, Any]:

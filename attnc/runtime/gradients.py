@@ -14,6 +14,7 @@ from attnc.ir.interpret import run as interpret
 from attnc.ir.serial import dump, load
 from attnc.ir.stage import Finish, Plan, Stage, Stream
 from attnc.ir.target import Target
+from attnc.ir.types import types_of
 from attnc.runtime import cache
 from attnc.runtime.bind import Bound
 from attnc.runtime.build import announce, built
@@ -67,6 +68,14 @@ def gradients_of(program: Program, wanted: tuple[str, ...], given: tuple[str, ..
         backward = load(kept.decode()) if kept else _derived(program, wanted, given, key)
         _KNOWN[key] = Gradients(key, _emitting(program, key, backward), backward)
     return _KNOWN[key]
+
+
+def backward_for(program: Program, wanted: tuple[str, ...]) -> Gradients:
+    """The backward for these inputs from every real output."""
+    types = types_of(program.explicit)
+    return gradients_of(
+        program, wanted, tuple(n for n in dict.fromkeys(program.explicit.outputs) if types[n] == "real")
+    )
 
 
 _KNOWN: dict[str, Gradients] = {}
@@ -140,6 +149,9 @@ class _Run:
         names = {item.name for item in program.explicit.inputs} - set(given)
         tensors = {name: self.values.tensors[name] for name in names} | given
         bound = Bound(tensors, self.values.sizes, self.values.device)
+        for stage in program.heavy:
+            reason = f" ({stage.refusal.code}: {stage.refusal.reason})" if stage.refusal else ""
+            announce(f"attnc: `{stage.name}` of `{program.explicit.name}` by statements, a slower path{reason}")
         types = self.gradients.types(step, program, self.values.types)
         outputs, ran = execute(program, bound, lambda *stage: built(program, self.target, *stage), types=types)
         self.runs += ran

@@ -37,7 +37,7 @@ def backward(cascade: Cascade, plan: Plan, wanted: Iterable[str], given: Iterabl
         if not reached or not reads:
             continue
         own = statements(cascade, plan, stage)
-        if isinstance(stage, Stream) and not _hides(cascade, own):
+        if isinstance(stage, Stream) and not _hides(cascade, own, stage):
             step, kept[stage.name] = _streamed(stage, cascade, reads, reached, planned)
         else:
             names = tuple(sorted(reads))
@@ -82,11 +82,13 @@ def statements(cascade: Cascade, plan: Plan, stage: Stage) -> tuple[str, ...]:
     return tuple(name for step in cascade.steps for name in step.tensors if name in found)
 
 
-def _hides(cascade: Cascade, names: tuple[str, ...]) -> bool:
+def _hides(cascade: Cascade, names: tuple[str, ...], stage: Stream) -> bool:
     """Whether a statement stops the derivative of what is folded in the same pass: a state does not show that."""
     reads = reads_of(cascade)
     tensors = [tensor for tensor in cascade.tensors if tensor.name in names]
-    folded = {tensor.name for tensor in tensors if any(isinstance(node, Reduce) for node in walk(tensor))}
+    walked = {segment.index for segment in stage.monoid.segments}
+    folds = [(t.name, node) for t in tensors for node in walk(t) if isinstance(node, Reduce)]
+    folded = {name for name, node in folds if not walked.isdisjoint(node.over)}
     stopped = [node for tensor in tensors for node in walk(tensor) if isinstance(node, Map) and node.op == "stop"]
     within = frozenset(names)
     return any(sources(reads, read_names(node)) & folded & within for node in stopped)

@@ -77,3 +77,18 @@ def test_gradients_flow_through_a_statistic_alone() -> None:
     assert q.grad is not None
     assert attention.last_run is not None
     assert all("dV" not in run.name for run in attention.last_run.backward)
+
+
+def test_a_slower_backward_is_announced_and_refused_under_strict() -> None:
+    text = VARIANTS["a normaliser that is stopped"]
+    tensors = [torch.randn(1, 2, 5, 4, requires_grad=True) for _ in range(3)]
+    with pytest.warns(UserWarning, match="slower path"):
+        attnc.compile(text)(*tensors).sum().backward()
+    with pytest.raises(attnc.AttnError, match="A310"):
+        attnc.compile(text, strict=True)(*tensors)
+
+
+def test_variants_have_gradients_under_strict() -> None:
+    for name, text in VARIANTS.items():
+        if name not in ("buckets", "gathered keys", "a normaliser that is stopped"):
+            assert run_gradients(attnc.compile(text, strict=True), bound(name), 13).failures == ()
