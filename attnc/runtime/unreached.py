@@ -10,7 +10,7 @@ from attnc.source import Span
 def refuse_unreached(stated: Cascade, lost: set[str], asked: str) -> None:
     """Error A402 for each of these inputs; `asked` says what was wanted of it."""
     found: list[Diagnostic] = []
-    for item in stated.inputs:
+    for item in sorted(stated.inputs, key=lambda item: item.name):
         if item.name in lost:
             text = f"no gradient flows from the outputs of `{stated.name}` to `{item.name}`"
             helps = (f"pass `{item.name}.detach()`: what it decides has no derivative",)
