@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attnc.ir.cascade import Cascade, Reduce, Tensor
+from attnc.ir.cascade import Cascade, Map, Reduce, Tensor
+from attnc.ir.dependence import read_names, reads_of, sources
 from attnc.ir.stage import Gauge, Host, Monoid, Plan, Stream
 from attnc.ir.walk import walk
 from attnc.passes.derive.probe import depends
@@ -23,7 +24,15 @@ def references(cascade: Cascade, plan: Plan) -> frozenset[str]:
     found = {gauge.name for gauge, _ in gauges} - shown
     if not shown and not any(isinstance(stage, Host) or _takes_maxima(stage.monoid) for stage in plan.stages):
         found |= {tensor.name for tensor in cascade.tensors if _is_maximum(tensor)}
-    return frozenset(found)
+    return frozenset(found) - _stopped(cascade)
+
+
+def _stopped(cascade: Cascade) -> frozenset[str]:
+    """What a stopped value is computed from: there a change of reference may cancel that of the value alone."""
+    stopped = [
+        node for tensor in cascade.tensors for node in walk(tensor) if isinstance(node, Map) and node.op == "stop"
+    ]
+    return sources(reads_of(cascade), (name for node in stopped for name in read_names(node)))
 
 
 def _shows(monoid: Monoid, gauge: Gauge) -> bool:

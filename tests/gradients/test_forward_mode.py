@@ -33,6 +33,12 @@ LARGEST = """
 attention largest(Q[m,e], K[n,e]) -> O:
     O[m] = max[n](sum[e](Q[m,e] * K[n,e]))
 """
+STOPPED = """
+attention stopped(Q[m,e], K[n,e]) -> O:
+    S[m,n] = Q * K
+    R[m]   = max[n](S)
+    O[m]   = log(sum[n](exp(S - stop(R)))) + R
+"""
 SORTED = """
 attention sorted(V[i], w[]) -> O:
     index u < I
@@ -134,6 +140,13 @@ def test_a_maximum_that_shows_has_a_tangent() -> None:
     inputs = {"Q": torch.ones(1, 1), "K": torch.tensor([[1.0], [3.0], [3.0]])}
     (found,) = pushed(attention, inputs, {"K": torch.tensor([[9.0], [2.0], [4.0]])})
     assert found.tolist() == [3.0]
+
+
+def test_a_reference_that_is_stopped_has_a_tangent_elsewhere() -> None:
+    attention = attnc.compile(STOPPED)
+    inputs = given(attention, SMALL)
+    moving = directions(inputs)
+    torch.testing.assert_close(pushed(attention, inputs, moving), by_definition(attention, inputs, moving))
 
 
 def test_what_no_cascade_gives_is_taken_of_the_definition() -> None:
