@@ -117,10 +117,11 @@ class Nests(Printer):
         a, b = node.a, node.b
         assert isinstance(a, k.Use)
         assert isinstance(b, k.Use)
-        if self.parallel is None or self.parallel not in self.named[a.name].axes:
+        if not self.is_matmul(node):
             return self._plain_dot(target, a, b, node.over)
         (row,) = (axis for axis in self.named[b.name].axes if axis != node.over)
         pointer, w_row, w_depth = self._strided(b.name, row, node.over)
+        assert self.parallel is not None
         tile = self.axes[self.parallel].tile
         counts = f"{self._count(row)}, {self._count(node.over)}"
         operands = f"{pointer}, {w_row}, {w_depth}, &v_{a.name}[0][0]"

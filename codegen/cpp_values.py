@@ -83,10 +83,15 @@ class Printer:
             for node in walk(statement):
                 if isinstance(node, k.Load):
                     (plain if self._in_place(node) else elsewhere).add(node.name)
-                if isinstance(node, k.Dot):
+                if isinstance(node, k.Dot) and self.is_matmul(node):
                     continue
                 elsewhere |= {child.name for child in _direct(node) if isinstance(child, k.Use)}
         return plain - elsewhere
+
+    def is_matmul(self, dot: k.Dot) -> bool:
+        """Whether a product has rows of the tile, so that the matrix kernel takes it; else it is a plain loop."""
+        assert isinstance(dot.a, k.Use)
+        return self.parallel is not None and self.parallel in self.named[dot.a.name].axes
 
     def _in_place(self, load: k.Load) -> bool:
         kind = self.named[load.name]

@@ -41,3 +41,9 @@ def test_examples_in_triton(file: Path) -> None:
 def test_every_heavy_stage_of_an_example_is_streamed(file: Path) -> None:
     programs = [program for _, program in backward_of(attnc.load(file)).steps]
     assert all(program is not None and not program.heavy for program in programs)
+
+
+def test_groups_of_two_keys_have_gradients() -> None:
+    text = EXAMPLES[7].read_text().replace("G: int = 16", "G: int = 2")
+    shape = {"b": 1, "h": 2, "m": 3, "n": 4, "e": 2, "f": 2}
+    assert run_gradients(attnc.compile(text, name="grouped"), shape, 2).failures == ()
