@@ -15,7 +15,7 @@ from attnc.runtime.definition import Values, moves, primal, pushed_forward
 from attnc.runtime.execute import execute
 from attnc.runtime.program import Program
 from attnc.runtime.tangents import Pushed, tangents_of
-from attnc.runtime.unreached import refuse_unreached
+from attnc.runtime.unreached import refuse_through_defaults, refuse_unreached
 
 Types = dict[str, torch.dtype]
 
@@ -33,8 +33,9 @@ def moving_inputs(bound: Bound) -> tuple[str, ...]:
 
 
 def differentiable(program: Program, bound: Bound, wanted: tuple[str, ...]) -> tuple[Tensors, Call]:
-    """The outputs by name, recorded for PyTorch; error A402 where no path carries a gradient or tangent."""
+    """The outputs by name, recorded for PyTorch; error A402 or A403 where a path carries none."""
     call = Call(program, bound.sizes, bound.device, tuple(bound.tensors), wanted)
+    refuse_through_defaults(program.stated, bound.tensors, {*wanted, *moving_inputs(bound)})
     if wanted:
         refuse_unreached(program.stated, set(wanted) - call.gradients.reached, "a gradient is asked for")
     moving = moving_inputs(bound)
