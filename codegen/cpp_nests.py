@@ -130,7 +130,7 @@ class Nests(Printer):
     def _plain_dot(self, target: str, a: k.Use, b: k.Use, over: str) -> list[str]:
         element = self._element(target)
         kept = self._layout(self.named[target].axes)
-        step = [f"{element} += {self._element(a.name)} * {self._element(b.name)};"]
+        step = [f"{element} = fma_({self._element(a.name)}, {self._element(b.name)}, {element});"]
         return [*self.fill(target, "0"), *self._ordered((*kept[:1], over, *kept[1:]), step)]
 
     def _strided(self, name: str, row: str, over: str) -> tuple[str, str, str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from attnc.codegen.compared import compared
 from attnc.ir import kernel as k
 from attnc.ir.kernel import Kernel, TileType
 from attnc.ir.tile_types import tile_type
@@ -66,6 +67,7 @@ class Printer:
         self.axes = {axis.index: axis for axis in (*self.kernel.axes, *self.kernel.grid, *self.kernel.tiled)}
         self.parallel = self.kernel.parallel.index if self.kernel.parallel else None
         self.steps = {axis.index: axis.tile for axis in self.kernel.tiled if axis != self.kernel.parallel}
+        self.plain = {dot for dots in compared(self.kernel) if not all(map(self._has_rows, dots)) for dot in dots}
         self.viewable = self._viewable()
         self.roomy = sum(map(self._bytes, self.named)) > STACK
 
@@ -89,7 +91,10 @@ class Printer:
         return plain - elsewhere
 
     def is_matmul(self, dot: k.Dot) -> bool:
-        """Whether a product has rows of the tile, so that the matrix kernel takes it; else it is a plain loop."""
+        """Whether the matrix kernel takes a product: one with rows of the tile, and so all it is compared with."""
+        return dot not in self.plain and self._has_rows(dot)
+
+    def _has_rows(self, dot: k.Dot) -> bool:
         assert isinstance(dot.a, k.Use)
         return self.parallel is not None and self.parallel in self.named[dot.a.name].axes
 

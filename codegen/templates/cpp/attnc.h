@@ -38,6 +38,14 @@ template <> inline bfloat16 stored<bfloat16>(float x) {  // round to nearest, ti
 template <> inline bfloat16 stored<bfloat16>(double x) { return stored<bfloat16>((float)x); }
 
 // ---- functions ------------------------------------------------------------------------------
+// a * b + c, rounded once wherever the machine can: left to the compiler, one loop would round twice, another not.
+template <class T> inline T fma_(T a, T b, T c) {
+#if defined(__FP_FAST_FMAF) || defined(__FMA__)
+  return std::fma(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
 // 2^whole * 2^r: degree-6 polynomial on [-1/2, 1/2], relative error below 3e-9 before rounding.
 inline float scaled_(float whole, float r) {
   float p = 1.5469732e-4f;

@@ -1,0 +1,49 @@
+"""The matrix products of a kernel whose values are compared with one another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attnc.ir import kernel as k
+from attnc.ir.walk import children, walk
+
+
+def compared(kernel: k.Kernel) -> tuple[frozenset[k.Dot], ...]:
+    """For each test of equality the products that its sides are made of.
+
+    Whether a score is the greatest of its row is found by computing it twice; the two are equal only where both
+    are computed in the same order.
+    """
+    statements = (*kernel.setup, *kernel.loops, *kernel.finish)
+    nodes = [node for statement in statements for node in walk(statement)]
+    values = _values(nodes)
+    tests = (node for node in nodes if isinstance(node, k.Map) and node.op == "eq")
+    found = (frozenset(_products(test, values)) for test in tests if not any(isinstance(x, k.Const) for x in test.args))
+    return tuple(products for products in dict.fromkeys(found) if len(products) > 1)
+
+
+def _values(nodes: list[object]) -> dict[str, list[k.Value]]:
+    """What each name stands for; a name may be bound in several scopes."""
+    found: dict[str, list[k.Value]] = {}
+    for node in nodes:
+        match node:
+            case k.Let(name, value) | k.Set(name, value) | k.State(name, value):
+                found.setdefault(name, []).append(value)
+            case k.Update(name, _, _, lift) if lift is not None:
+                found.setdefault(name, []).append(lift)
+    return found
+
+
+def _products(value: k.Value, values: dict[str, list[k.Value]]) -> Iterator[k.Dot]:
+    """The products that a value is made of, but not what those multiply."""
+    stack: list[object] = [value]
+    seen: set[str] = set()
+    while stack:
+        node = stack.pop()
+        if isinstance(node, k.Dot):
+            yield node
+        elif isinstance(node, k.Use) and node.name not in seen:
+            seen.add(node.name)
+            stack.extend(values.get(node.name, ()))
+        elif isinstance(node, k.Map | k.Reduce):
+            stack.extend(children(node))
