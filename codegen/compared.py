@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from attnc.ir import kernel as k
+from attnc.ir.node import Node
 from attnc.ir.walk import children, walk
 
 
@@ -22,7 +23,7 @@ def compared(kernel: k.Kernel) -> tuple[frozenset[k.Dot], ...]:
     return tuple(products for products in dict.fromkeys(found) if len(products) > 1)
 
 
-def _values(nodes: list[object]) -> dict[str, list[k.Value]]:
+def _values(nodes: list[Node]) -> dict[str, list[k.Value]]:
     """What each name stands for; a name may be bound in several scopes."""
     found: dict[str, list[k.Value]] = {}
     for node in nodes:
@@ -36,7 +37,7 @@ def _values(nodes: list[object]) -> dict[str, list[k.Value]]:
 
 def _products(value: k.Value, values: dict[str, list[k.Value]]) -> Iterator[k.Dot]:
     """The products that a value is made of, but not what those multiply."""
-    stack: list[object] = [value]
+    stack: list[Node] = [value]
     seen: set[str] = set()
     while stack:
         node = stack.pop()

@@ -15,12 +15,16 @@ from attnc.source import NOWHERE, Span
 
 @dataclass
 class Block:
-    """A list of statements and what is bound in it; `index` is the loop's, if it is one, in tiles or by points."""
+    """A list of statements and what is bound in it; `index` is the loop's, if it is one, in tiles or by points.
+
+    `known` are the names of what is bound here, `values` what expressions were found to be here.
+    """
 
     index: str | None = None
     tiled: bool = True
     body: list[k.Statement] = field(default_factory=list)
     known: dict[object, str] = field(default_factory=dict)
+    values: dict[object, k.Value] = field(default_factory=dict)
 
 
 @dataclass

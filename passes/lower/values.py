@@ -17,14 +17,15 @@ from attnc.ir.tile_types import REALS
 from attnc.ir.walk import walk
 from attnc.passes.expand.facts import decided
 from attnc.passes.lower.frame import Frame, is_size, whole
+from attnc.passes.lower.positions import converted
 from attnc.passes.lower.scope import Scope
 from attnc.passes.simplify import TRUE
-from attnc.passes.sums import linear_terms
 
 # Functions worth computing once.
 FUNCTIONS = {"exp", "exp2", "log", "log2", "log1p", "expm1", "tanh", "sigmoid", "softplus", "silu"}
 FUNCTIONS |= {"gelu", "erf", "sin", "cos", "xlogx", "pow"}
 PLAIN = (k.Const, k.Size, k.Use, k.Coord, k.First, k.Last, k.Inside)
+UNITS = {"mul": 1, "add": 0, "sub": 0}
 INFINITY = math.inf
 SMALL = 64  # an int32 position times a factor up to this stays in range
 
@@ -48,7 +49,16 @@ class Values:
     naming: str = ""
 
     def of(self, expr: Expr) -> k.Value:
-        """The value of an expression."""
+        """The value of an expression; where a block has it already, that one."""
+        if isinstance(expr, Const | Coord | Var):
+            return self._made(expr)
+        known = self.scope.blocks[-1].values
+        key = (expr, self.masks, self.nonzero, self.naming, *self.rows.items(), *self.bound.items())
+        if key not in known:
+            known[key] = self._made(expr)
+        return known[key]
+
+    def _made(self, expr: Expr) -> k.Value:
         size = self.frame.size(expr)
         if size is not None:
             return size
@@ -109,51 +119,19 @@ class Values:
         """An expression in the type of arithmetic; differences of positions are converted part by part, exactly."""
         value = self.of(expr)
         if not self.is_real(value) and len(self.scope.axes(value)) > 1:
-            return self._converted(expr) or self.real(value)
+            return converted(self, expr) or self.real(value)
         return self.real(value)
-
-    def _converted(self, expr: Expr) -> k.Value | None:
-        """A sum of positions along several axes: each axis counted from its tile's start, the starts as one scalar.
-
-        Before   real(m - n)
-        After    (real(m - m_first) + real(m_first - n_first)) - real(n - n_first)
-        Holds    exactly below 2^24, and to one rounding beyond; no conversion is left for each pair.
-        """
-        terms = linear_terms(expr)
-        tiled = [term for term in terms if isinstance(term, Coord) and self.scope.tiled(term.index)]
-        others = {term: factor for term, factor in terms.items() if term not in tiled}
-        if len(tiled) < 2 or any(self.scope.axes(self.of(term)) for term in others):
-            return None
-        tiled.sort(key=lambda term: self.scope.order.index(term.index) if isinstance(term, Coord) else 0)
-        first: dict[Expr, k.Value] = {term: k.First(term.index) for term in tiled if isinstance(term, Coord)}
-        start: k.Value = whole(0)
-        for term, factor in sorted(terms.items(), key=lambda item: -item[1]):
-            place = self.make("mul", first.get(term) or self.of(term), whole(abs(factor)))
-            start = self.make("add", start, place) if factor > 0 else self.make("sub", start, place)
-        total = self.real(start)
-        for term in tiled:
-            assert isinstance(term, Coord)
-            part = self.scope.let("at", self.real(k.Map("sub", (k.Coord(term.index), k.First(term.index)))))
-            factor = terms[term]
-            scaled = part if abs(factor) == 1 else self.scope.let("at", self.make("mul", part, self._factor(factor)))
-            total = self.scope.let("base", total)
-            total = self.make("add" if factor > 0 else "sub", total, scaled)
-        return total
-
-    def _factor(self, factor: int) -> k.Const:
-        return k.Const(float(abs(factor)), self.frame.compute)
 
     # ---- maps ------------------------------------------------------------------------------
 
     def make(self, op: str, *args: k.Value) -> k.Value:
-        """An operation on values of fitting types; constants are folded, units of + and * dropped."""
+        """An operation on values of fitting types; constants are folded, units of +, - and * dropped."""
         result = k.Map(op, args)
         if all(isinstance(arg, k.Const) for arg in args) and op in SCALAR:
             return self._folded(result)
-        if op in ("mul", "add") and len(args) == 2:
-            unit = 1 if op == "mul" else 0
-            for one, other in (args, args[::-1]):
-                if isinstance(one, k.Const) and one.value == unit and self.dtype(result) == self.dtype(other):
+        if op in UNITS and len(args) == 2:
+            for one, other in (args[::-1],) if op == "sub" else (args, args[::-1]):
+                if isinstance(one, k.Const) and one.value == UNITS[op] and self.dtype(result) == self.dtype(other):
                     return other
         return result
 

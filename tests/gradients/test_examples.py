@@ -47,3 +47,15 @@ def test_groups_of_two_keys_have_gradients() -> None:
     text = EXAMPLES[7].read_text().replace("G: int = 16", "G: int = 2")
     shape = {"b": 1, "h": 2, "m": 3, "n": 4, "e": 2, "f": 2}
     assert run_gradients(attnc.compile(text, name="grouped"), shape, 2).failures == ()
+
+
+BIASED = "sum[e](Q[b,h,m,e] * K[b,h,j*G + u,e]) / sqrt(E) + B[h,m,j*G + u]"
+PLACED = "sum[e](Q[b,h,m,e] * K[b,h,j*G + u,e]) * A[h,m] + 0.3*(m - (j*G + u))"
+
+
+@pytest.mark.parametrize("score", [BIASED, PLACED], ids=["biased", "placed"])
+def test_the_best_key_of_a_group_is_found_again(score: str) -> None:
+    text = EXAMPLES[7].read_text().partition("    check")[0]
+    text = text.replace("Q[b,h,m,e] * K[b,h,j*G + u,e] / sqrt(E)", score)
+    text = text.replace("V[b,h,n,f];", "V[b,h,n,f], B[h,m,n], A[h,m];")
+    assert run_gradients(attnc.compile(text, name="grouped"), SIZES | {"e": 24}, 3).failures == ()
