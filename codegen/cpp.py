@@ -97,7 +97,7 @@ class Writer:
             if axis.tile > 1
             else f"({name}_stop - {name}_begin)"
         )
-        return f"std::max<int64_t>(0, {tiles})"
+        return f"max_<int64_t>(0, {tiles})"
 
     def jobs(self) -> list[str]:
         """A job's own indices; the last rows come first, for they see most under a causal mask."""
@@ -113,7 +113,7 @@ class Writer:
                 lines.append(f"left /= {count};")
                 own = f"{name}_tile"
             lines.append(f"const int64_t {name}_first = {name}_begin + ({count} - 1 - {own}) * {tile};")
-            lines.append(f"const int64_t {name}_last = std::min({name}_first + {tile}, {name}_stop) - 1;")
+            lines.append(f"const int64_t {name}_last = min_<int64_t>({name}_first + {tile}, {name}_stop) - 1;")
             lines.append(f"const int {name}_count = (int)({name}_last - {name}_first + 1);")
             lines.append(f"(void){name}_last, (void){name}_count;")
         lines.append("(void)left;")
@@ -163,7 +163,7 @@ class Writer:
             head = f"for (int64_t {name} = {lo}; {name} < {hi}; ++{name}) {{"
             with printer.walking(name, None):
                 return [head, *_indented(self.statements(loop.body)), "}"]
-        count = f"(int)std::min<int64_t>({loop.step}, {hi} - {name}_first)" if loop.cut else str(loop.step)
+        count = f"(int)min_<int64_t>({loop.step}, {hi} - {name}_first)" if loop.cut else str(loop.step)
         head = f"for (int64_t {name}_first = {lo}; {name}_first < {hi}; {name}_first += {loop.step}) {{"
         with printer.walking(name, loop.step):
             body = [f"const int {name}_count = {count};", f"(void){name}_count;", *self.statements(loop.body)]

@@ -14,7 +14,7 @@ from attnc.diagnostics import AttnError, error
 from attnc.ir.kernel import Kernel
 
 HEADERS = Path(__file__).parent / "templates" / "cpp"
-FLAGS = ("-O3", "-march=native", "-std=c++17", "-fopenmp", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math")
+FLAGS = ("-O2", "-march=native", "-std=c++17", "-fopenmp", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math")
 WARNINGS = ("-Wall", "-Werror", "-Wno-unknown-pragmas", "-Wno-psabi", "-Wno-aggressive-loop-optimizations")
 PROBE = '#include <cmath>\n#include <cstdint>\nextern "C" int64_t attnc_probe(int64_t n) { return n + 1; }\n'
 

@@ -25,8 +25,8 @@ class Nests(Printer):
             return [f"{'alignas(64) ' if dims else ''}{element} v_{name}{dims};"]
         inner = "".join(f"[{length}]" for length in lengths[1:])
         return [
-            f"const std::unique_ptr<{element}[]{inner}> {name}_owned(new {element}{dims});",
-            f"{element} (*const v_{name}){inner} = {name}_owned.get();",
+            f"const Owned<{element}{inner}> {name}_owned(new {element}{dims});",
+            f"{element} (*const v_{name}){inner} = {name}_owned.place;",
         ]
 
     def nest(self, axes: tuple[str, ...], body: list[str]) -> list[str]:

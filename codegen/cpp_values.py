@@ -16,35 +16,7 @@ from attnc.ir.walk import walk
 
 INFIX = {"add": ("+", 11), "sub": ("-", 11), "mul": ("*", 12), "lt": ("<", 9), "le": ("<=", 9), "gt": (">", 9)}
 INFIX |= {"ge": (">=", 9), "eq": ("==", 8), "ne": ("!=", 8), "and": ("&", 7), "or": ("|", 5)}
-CALLS = {
-    "exp": "exp_",
-    "exp2": "exp2_",
-    "sigmoid": "sigmoid_",
-    "tanh": "tanh_",
-    "relu": "relu_",
-    "silu": "silu_",
-    "gelu": "gelu_",
-    "softplus": "softplus_",
-    "xlogx": "xlogx_",
-    "sign": "sign_",
-    "max": "max_",
-    "min": "min_",
-    "abs": "abs_",
-    "clamp": "clamp_",
-    "floordiv": "floordiv_",
-    "mod": "mod_",
-    "pow": "pow_",
-    "uniform": "uniform_",
-    "log": "std::log",
-    "log2": "std::log2",
-    "log1p": "std::log1p",
-    "expm1": "std::expm1",
-    "sqrt": "std::sqrt",
-    "erf": "std::erf",
-    "sin": "std::sin",
-    "cos": "std::cos",
-}
-ROUND = {"floor": "std::floor", "ceil": "std::ceil", "round": "std::nearbyint"}
+ROUND = {"floor": "floor_", "ceil": "ceil_", "round": "nearbyint_"}
 ELEMENT = {"float32": "float", "float64": "double", "float16": "float", "bfloat16": "float"}
 ELEMENT |= {"int64": "int64_t", "int32": "int64_t", "bool": "bool"}
 ATOM = 20
@@ -218,7 +190,7 @@ class Printer:
         if op == "div":
             return f"{self._wrapped(args[0], 12)} / {self._wrapped(args[1], 13)}", 12
         if op == "rsqrt":
-            return f"1 / std::sqrt({self.text(args[0])})", 12
+            return f"1 / sqrt_({self.text(args[0])})", 12
         if op in ROUND:
             return f"(int64_t){ROUND[op]}({self.text(args[0])})", 15
         if op in INFIX:
@@ -234,10 +206,10 @@ class Printer:
         if op in ("max", "min") and len(texts) != 2:
             result = texts[0]
             for text in texts[1:]:
-                result = f"{CALLS[op]}<{self._common(args)}>({result}, {text})"
+                result = f"{op}_<{self._common(args)}>({result}, {text})"
             return result, ATOM
         template = f"<{self._common(args)}>" if op in ("max", "min", "clamp") else ""
-        return f"{CALLS[op]}{template}({', '.join(texts)})", ATOM
+        return f"{op}_{template}({', '.join(texts)})", ATOM
 
     def _common(self, args: tuple[k.Value, ...]) -> str:
         kinds = [ELEMENT[self._type(arg).dtype] for arg in args]

@@ -1,16 +1,38 @@
 // What generated kernels share: conversions, vectorisable functions, and one matrix micro-kernel.
 #pragma once
-#include <algorithm>
-#include <cmath>
-#include <cstdint>
-#include <cstring>
-#include <limits>
-#include <memory>
+#include <stdint.h>  // and no more: the C++ library's headers take longer to read than a kernel takes to compile
 
 namespace attnc {
 
-using std::int64_t;
-constexpr float INF = std::numeric_limits<float>::infinity();
+constexpr float INF = __builtin_inff(), NAN = __builtin_nanf("");
+
+template <class T> inline T max_(T a, T b) { return a > b ? a : b; }
+template <class T> inline T min_(T a, T b) { return a < b ? a : b; }
+template <class T> inline T abs_(T x) { return x < (T)0 ? -x : x; }
+template <class To, class From> inline To bits_(From x) {
+  static_assert(sizeof(To) == sizeof(From), "the same number of bits");
+  To y;
+  __builtin_memcpy(&y, &x, sizeof(To));
+  return y;
+}
+
+// An array that is too large for the stack.
+template <class T> struct Owned {
+  T* place;
+  explicit Owned(T* made) : place(made) {}
+  ~Owned() { delete[] place; }
+};
+
+// ---- the C library's functions, by the type of their argument ---------------------------------
+#define ATTNC_FUNCTION(name) \
+  inline float name##_(float x) { return __builtin_##name##f(x); } \
+  inline double name##_(double x) { return __builtin_##name(x); }
+ATTNC_FUNCTION(log) ATTNC_FUNCTION(log2) ATTNC_FUNCTION(log1p) ATTNC_FUNCTION(expm1) ATTNC_FUNCTION(sqrt)
+ATTNC_FUNCTION(erf) ATTNC_FUNCTION(sin) ATTNC_FUNCTION(cos)
+ATTNC_FUNCTION(floor) ATTNC_FUNCTION(ceil) ATTNC_FUNCTION(nearbyint)
+#undef ATTNC_FUNCTION
+inline float pow_(float a, float b) { return __builtin_powf(a, b); }
+inline double pow_(double a, double b) { return __builtin_pow(a, b); }
 
 // ---- 16-bit reals ---------------------------------------------------------------------------
 struct bfloat16 { uint16_t bits; };
@@ -20,18 +42,14 @@ inline float real(float x) { return x; }
 inline double real(double x) { return x; }
 inline float real(float16 x) { return (float)x.value; }
 inline float real(bfloat16 x) {
-  uint32_t bits = (uint32_t)x.bits << 16;
-  float y;
-  std::memcpy(&y, &bits, 4);
-  return y;
+  return bits_<float>((uint32_t)x.bits << 16);
 }
 template <class T> inline T stored(double x) { return (T)x; }
 template <class T> inline T stored(float x) { return (T)x; }
 template <> inline float16 stored<float16>(float x) { return {(_Float16)x}; }
 template <> inline float16 stored<float16>(double x) { return {(_Float16)x}; }
 template <> inline bfloat16 stored<bfloat16>(float x) {  // round to nearest, ties to even; NaN stays NaN
-  uint32_t bits;
-  std::memcpy(&bits, &x, 4);
+  const uint32_t bits = bits_<uint32_t>(x);
   if ((bits & 0x7fffffff) > 0x7f800000) return {(uint16_t)((bits >> 16) | 0x40)};
   return {(uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16)};
 }
@@ -39,9 +57,11 @@ template <> inline bfloat16 stored<bfloat16>(double x) { return stored<bfloat16>
 
 // ---- functions ------------------------------------------------------------------------------
 // a * b + c, rounded once wherever the machine can: left to the compiler, one loop would round twice, another not.
+inline float fused_(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+inline double fused_(double a, double b, double c) { return __builtin_fma(a, b, c); }
 template <class T> inline T fma_(T a, T b, T c) {
 #if defined(__FP_FAST_FMAF) || defined(__FMA__)
-  return std::fma(a, b, c);
+  return fused_(a, b, c);
 #else
   return a * b + c;
 #endif
@@ -55,47 +75,41 @@ inline float scaled_(float whole, float r) {
   p = p * r + 2.4022651e-1f;
   p = p * r + 6.9314721e-1f;
   p = p * r + 1.0f;
-  int32_t bits = ((int32_t)whole + 127) << 23;
-  float scale;
-  std::memcpy(&scale, &bits, 4);
-  return p * scale;
+  return p * bits_<float>(((int32_t)whole + 127) << 23);
 }
 inline float exp2_(float x) {  // 0 below -126
-  float inside = std::min(std::max(x, -127.0f), 128.0f);
-  float whole = std::nearbyint(inside);
+  float inside = min_(max_(x, -127.0f), 128.0f);
+  float whole = nearbyint_(inside);
   float y = scaled_(whole, inside - whole);
   y = x < -126.0f ? 0.0f : y;
   y = x >= 128.0f ? INF : y;
   return x != x ? x : y;
 }
-inline double exp2_(double x) { return std::exp2(x); }
+inline double exp2_(double x) { return __builtin_exp2(x); }
 inline float exp_(float x) {  // ln 2 in two parts, so that large arguments keep their low bits; 0 below -87.33
-  float inside = std::min(std::max(x, -88.0f), 89.0f);
-  float whole = std::nearbyint(inside * 1.44269504f);
+  float inside = min_(max_(x, -88.0f), 89.0f);
+  float whole = nearbyint_(inside * 1.44269504f);
   float rest = (inside - whole * 0.693145752f) - whole * 1.42860677e-6f;
   float y = scaled_(whole - 1.0f, rest * 1.44269504f) * 2.0f;  // one power less first: 2^128 is no float
   y = x < -87.33f ? 0.0f : y;
   y = x > 88.7228f ? INF : y;
   return x != x ? x : y;
 }
-inline double exp_(double x) { return std::exp(x); }
+inline double exp_(double x) { return __builtin_exp(x); }
 template <class T> inline T sigmoid_(T x) { return (T)1 / ((T)1 + exp_(-x)); }
 inline float tanh_(float x) {
   float s = x * x;  // near 0 the quotient would cancel: an odd polynomial there
   float near = x * (1.0f + s * (-0.33333333f + s * (0.13333333f + s * (-0.053968254f + s * 0.021869488f))));
-  float far = 1.0f - 2.0f / (exp2_(std::fabs(x) * 2.8853900817779268f) + 1.0f);  // of |x|: 1 + tanh(x) stays good
-  return s < 0.09f ? near : std::copysign(far, x);
+  float far = 1.0f - 2.0f / (exp2_(abs_(x) * 2.8853900817779268f) + 1.0f);  // of |x|: 1 + tanh(x) stays good
+  return s < 0.09f ? near : __builtin_copysignf(far, x);
 }
-inline double tanh_(double x) { return std::tanh(x); }
+inline double tanh_(double x) { return __builtin_tanh(x); }
 template <class T> inline T relu_(T x) { return x > (T)0 ? x : x != x ? x : (T)0; }
 template <class T> inline T silu_(T x) { return x * sigmoid_(x); }
-template <class T> inline T gelu_(T x) { return x * (T)0.5 * ((T)1 + std::erf(x * (T)0.70710678118654752)); }
-template <class T> inline T softplus_(T x) { return (x > 0 ? x : 0) + std::log1p(std::exp(-std::fabs(x))); }
-template <class T> inline T xlogx_(T x) { return x == (T)0 ? (T)0 : x * std::log(x); }
+template <class T> inline T gelu_(T x) { return x * (T)0.5 * ((T)1 + erf_(x * (T)0.70710678118654752)); }
+template <class T> inline T softplus_(T x) { return (x > 0 ? x : 0) + log1p_(exp_(-abs_(x))); }
+template <class T> inline T xlogx_(T x) { return x == (T)0 ? (T)0 : x * log_(x); }
 template <class T> inline T sign_(T x) { return (T)((x > (T)0) - (x < (T)0)); }
-template <class T> inline T max_(T a, T b) { return a > b ? a : b; }
-template <class T> inline T min_(T a, T b) { return a < b ? a : b; }
-template <class T> inline T abs_(T x) { return x < (T)0 ? -x : x; }
 template <class T> inline T clamp_(T x, T lo, T hi) { return min_(max_(x, lo), hi); }
 inline int64_t floordiv_(int64_t a, int64_t b) {  // rounds down; by 0 the value is absent and its number arbitrary
   if (b == 0) return 0;
@@ -103,15 +117,14 @@ inline int64_t floordiv_(int64_t a, int64_t b) {  // rounds down; by 0 the value
   return q - ((a % b != 0) && ((a < 0) != (b < 0)));
 }
 inline int64_t mod_(int64_t a, int64_t b) { return b == 0 ? 0 : a - floordiv_(a, b) * b; }
-template <class T> inline T floordiv_(T a, T b) { return std::floor(a / b); }
-template <class T> inline T mod_(T a, T b) { return a - std::floor(a / b) * b; }
+template <class T> inline T floordiv_(T a, T b) { return floor_(a / b); }
+template <class T> inline T mod_(T a, T b) { return a - floor_(a / b) * b; }
 inline int64_t pow_(int64_t a, int64_t b) {  // the whole part: 0 for a negative power of anything but 1 and -1
   if (b < 0) return a == 1 ? 1 : a == -1 ? 1 - 2 * (b & 1) : 0;
   int64_t y = 1;
   for (int64_t i = 0; i < b; ++i) y *= a;
   return y;
 }
-template <class T> inline T pow_(T a, T b) { return std::pow(a, b); }
 
 // Philox-4x32-10 (Salmon et al., 2011): the top 24 bits of the block's first word, in [0, 1).
 inline float uniform_(int64_t seed, int64_t a, int64_t b, int64_t c, int64_t d) {
@@ -142,17 +155,24 @@ inline void block(int64_t depth, bool more, T* out, int64_t out_row, const W* w,
   typedef typename Vector<BYTES, T>::type V;
   constexpr int N = BYTES / sizeof(T), C = LANES / N;
   V sum[ROWS][C];
+  #pragma GCC unroll 8
   for (int r = 0; r < ROWS; ++r)
+    #pragma GCC unroll 8
     for (int c = 0; c < C; ++c) sum[r][c] = V{};
   for (int64_t k = 0; k < depth; ++k) {
     V b[C];
+    #pragma GCC unroll 8
     for (int c = 0; c < C; ++c) b[c] = *(const V*)(x + k * x_row + c * N);
+    #pragma GCC unroll 8
     for (int r = 0; r < ROWS; ++r) {
       const T a = (T)real(w[r * w_row + k * w_depth]);
+      #pragma GCC unroll 8
       for (int c = 0; c < C; ++c) sum[r][c] += a * b[c];
     }
   }
+  #pragma GCC unroll 8
   for (int r = 0; r < ROWS; ++r)
+    #pragma GCC unroll 8
     for (int c = 0; c < C; ++c) {
       V* place = (V*)(out + r * out_row + c * N);
       *place = more ? *place + sum[r][c] : sum[r][c];
@@ -167,7 +187,7 @@ inline void matmul(int64_t rows, int64_t depth, T* out, const W* w, int64_t w_ro
   constexpr int64_t STRETCH = 256;
   static_assert(BM % LANES == 0, "a tile of rows is a multiple of the vector");
   for (int64_t k = 0; k == 0 || k < depth; k += STRETCH) {
-    const int64_t part = std::min(STRETCH, depth - k);
+    const int64_t part = min_(STRETCH, depth - k);
     for (int m = 0; m < BM; m += LANES) {
       const W* from = w + k * w_depth;
       int64_t r = 0;
