@@ -8,8 +8,8 @@ largest magnitude among r and the operands of the additions in the output's own 
 
 over the tensor, and the same per row (last axis) with 8 in place of c and of a. Points where r is not finite
 must be equal in kind. c = 2 forward, 3 for gradients; a = 4 in float32 and float64, 1 in 16-bit types. For
-gradients S is the largest magnitude of r alone; for one with few elements, which sums up the terms of many, that of
-all gradients of the call, times the root of how many.
+gradients S is the largest magnitude of r alone; for one that cancels to nothing that of all gradients of the call;
+for one with few elements, which sums up the terms of many, that times the root of how many.
 
 A float64 result cannot be told from the oracle's own rounding: there |t - r| is that of float32, scaled by the
 ratio of the rounding units.
@@ -32,6 +32,7 @@ EPS = {torch.float64: 2.0**-52, torch.float32: 2.0**-23, torch.float16: 2.0**-10
 FLOOR = {torch.float64: 4.0, torch.float32: 4.0, torch.float16: 1.0, torch.bfloat16: 1.0}
 FAR = 1 / 16
 MANY = 8
+NOTHING = 2.0**-40
 
 
 @dataclass(frozen=True)
@@ -99,14 +100,16 @@ def gradient_references(
 
 
 def _scale(exact: Mapping[str, torch.Tensor], name: str) -> float:
-    """S of a gradient: its own largest magnitude, unless it sums up many times more terms than it has elements.
+    """S of a gradient: its own largest magnitude, unless it cancels to nothing or sums up many terms an element.
 
-    What a slope or a table gets may cancel to nothing, of terms that are as large as what the other inputs get; their
-    roundings add up as the root of their number does.
+    What a slope or a table gets is a sum of terms as large as what the other inputs get; their roundings add up as the
+    root of their number does. So is what a query gets that sees one key: nothing but rounding is left of it.
     """
     terms = max(item.numel() for item in exact.values()) / max(exact[name].numel(), 1)
-    own = float(_largest(exact[name]))
-    return own if terms < MANY else max(own, math.sqrt(terms) * max(float(_largest(item)) for item in exact.values()))
+    own, every = float(_largest(exact[name])), max(float(_largest(item)) for item in exact.values())
+    if terms >= MANY:
+        return max(own, math.sqrt(terms) * every)
+    return own if own > NOTHING * every else every
 
 
 def _gradients(

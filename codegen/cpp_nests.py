@@ -85,11 +85,21 @@ class Nests(Printer):
 
     def _reduce(self, target: str, node: k.Reduce) -> list[str]:
         identity = {"sum": "0", "prod": "1", "max": "-INF", "min": "INF", "any": "false", "all": "true"}[node.op]
-        element, text = self._element(target), self._wrapped(node.x, 13)
-        kind = ELEMENT[self.named[target].dtype]
+        element, kind = self._element(target), ELEMENT[self.named[target].dtype]
         if kind == "int64_t":
             identity = {"max": "INT64_MIN", "min": "INT64_MAX"}.get(node.op, identity)
-        step = {
+        kept = self.named[target].axes
+        others = [axis for axis in self._type(node.x).axes if axis not in kept]
+        order = (*others, *self._layout(kept)) if self.parallel in kept else (*self._layout(kept), *others)
+        return [*self.fill(target, identity), *self._ordered(order, [self._step(node, element, kind)])]
+
+    def _step(self, node: k.Reduce, element: str, kind: str) -> str:
+        """One element joins a running one; a product joins a sum as in a matrix product, rounded once."""
+        if node.op == "sum" and kind != "int64_t" and isinstance(node.x, k.Map) and node.x.op == "mul":
+            a, b = map(self.text, node.x.args)
+            return f"{element} = fma_<{kind}>({a}, {b}, {element});"
+        text = self._wrapped(node.x, 13)
+        return {
             "sum": f"{element} += {text};",
             "prod": f"{element} *= {text};",
             "max": f"{element} = max_<{kind}>({element}, {text});",
@@ -97,10 +107,6 @@ class Nests(Printer):
             "any": f"{element} |= {text};",
             "all": f"{element} &= {text};",
         }[node.op]
-        kept = self.named[target].axes
-        others = [axis for axis in self._type(node.x).axes if axis not in kept]
-        order = (*others, *self._layout(kept)) if self.parallel in kept else (*self._layout(kept), *others)
-        return [*self.fill(target, identity), *self._ordered(order, [step])]
 
     def _ordered(self, order: tuple[str, ...], body: list[str]) -> list[str]:
         lines = body

@@ -136,11 +136,15 @@ def _outermost(shapes: Shapes, found: Mapping[str, Role | None]) -> dict[str, Ro
 
 
 def _nested(shapes: Shapes, name: str, role: Role, found: dict[str, Role]) -> bool:
-    """Whether a reduction is the inside of another stream: it has a value for each point of that stream's tile."""
+    """Whether a reduction is the inside of another stream: it has a value for each pair of positions of its tile.
+
+    Rows for each head, and so on, are few: they are stored, and the reduction streams.
+    """
     indices = shapes.tensors[name].parts[0].indices
     for other, outer in found.items():
         along = [index for index in indices if shapes.family[index] == outer.family]
         elsewhere = outer.family != role.family and name in dependencies(shapes, other)
-        if elsewhere and along and outer.parallel in indices and outer.parallel not in along:
+        pairs = along and outer.parallel in shapes.walked & set(indices) and outer.parallel not in along
+        if elsewhere and pairs:
             return True
     return False

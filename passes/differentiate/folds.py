@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 from attnc.ir.cascade import Choose, Const, Expr, Map, Reduce
+from attnc.ir.indices import free_indices
 from attnc.ir.stage import Lift, Segment
 from attnc.passes.differentiate.pullback import ONE, ZERO, div, mul
 from attnc.passes.differentiate.reverse import Root, Term
@@ -58,12 +59,18 @@ def _shared(
     writer: Writer, op: str, name: str, axes: tuple[str, ...], lifts: tuple[Lift, ...], term: Term
 ) -> Iterator[Root]:
     segments = writer.stream.monoid.segments
-    top = writer.tensor(f"{name}_again", axes, _total(segments, op, lifts))
-    hits = tuple(Lift(lift.segment, ONE, (*lift.when, Map("eq", (lift.body, top)))) for lift in lifts)
+    named = tuple(Lift(lift.segment, _named(writer, f"{name}_at", lift.body), lift.when) for lift in lifts)
+    top = writer.tensor(f"{name}_again", axes, _total(segments, op, named))
+    hits = tuple(Lift(lift.segment, ONE, (*lift.when, Map("eq", (lift.body, top)))) for lift in named)
     ties = writer.tensor(f"{name}_ties", axes, _total(segments, "sum", hits))
     share = Term(div(term.value, ties), term.scope, term.when)
     for lift, hit in zip(lifts, hits, strict=True):
         yield Root(lift.body, _at_points(writer, axes, hit, share))
+
+
+def _named(writer: Writer, name: str, value: Expr) -> Expr:
+    """The value as a tensor's: computed once wherever it has to lie in memory, so that it is equal to its maximum."""
+    return writer.tensor(name, writer.ordered(free_indices(value)), value)
 
 
 def _of_product(

@@ -23,7 +23,7 @@ def powers_of_two(expr: Expr) -> Expr:
 
     def rule(node: Node) -> Node | None:
         match node:
-            case Map("exp", (Map("mul", (Const(factor), x)),)) if isclose(factor, log(2), rel_tol=1e-15):
+            case Map("exp", (Map("mul", (Const(factor), x) | (x, Const(factor))),)) if _is_log_2(factor):
                 return Map("exp2", (x,), span=node.span)
             case Map("exp", (x,)) if any(isinstance(item, Var) and _is_relative(item.name) for item in walk(x)):
                 return Map("exp2", (_scaled(x),), span=node.span)
@@ -31,6 +31,10 @@ def powers_of_two(expr: Expr) -> Expr:
                 return None
 
     return cast(Expr, bottom_up(expr, rule))
+
+
+def _is_log_2(factor: bool | int | float) -> bool:
+    return isclose(factor, log(2), rel_tol=1e-15)
 
 
 def _is_relative(name: str) -> bool:

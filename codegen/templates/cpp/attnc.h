@@ -69,12 +69,12 @@ template <class T> inline T fma_(T a, T b, T c) {
 // 2^whole * 2^r: degree-6 polynomial on [-1/2, 1/2], relative error below 3e-9 before rounding.
 inline float scaled_(float whole, float r) {
   float p = 1.5469732e-4f;
-  p = p * r + 1.3400433e-3f;
-  p = p * r + 9.6180256e-3f;
-  p = p * r + 5.5503272e-2f;
-  p = p * r + 2.4022651e-1f;
-  p = p * r + 6.9314721e-1f;
-  p = p * r + 1.0f;
+  p = fma_(p, r, 1.3400433e-3f);
+  p = fma_(p, r, 9.6180256e-3f);
+  p = fma_(p, r, 5.5503272e-2f);
+  p = fma_(p, r, 2.4022651e-1f);
+  p = fma_(p, r, 6.9314721e-1f);
+  p = fma_(p, r, 1.0f);
   return p * bits_<float>(((int32_t)whole + 127) << 23);
 }
 inline float exp2_(float x) {  // 0 below -126
@@ -150,8 +150,15 @@ constexpr int BYTES = 32;
 constexpr int BYTES = 16;
 #endif
 
+// Here alone products and sums are joined; elsewhere that would make equal expressions differ from loop to loop.
 template <int ROWS, int LANES, class T, class W>
-inline void block(int64_t depth, bool more, T* out, int64_t out_row, const W* w, int64_t w_row, int64_t w_depth, const T* x, int64_t x_row) {
+#if !defined(__clang__)
+__attribute__((noinline, optimize("fp-contract=fast")))
+#endif
+void block(int64_t depth, bool more, T* out, int64_t out_row, const W* w, int64_t w_row, int64_t w_depth, const T* x, int64_t x_row) {
+#if defined(__clang__)
+#pragma clang fp contract(fast)
+#endif
   typedef typename Vector<BYTES, T>::type V;
   constexpr int N = BYTES / sizeof(T), C = LANES / N;
   V sum[ROWS][C];
