@@ -15,7 +15,7 @@ from attnc.ir.kernel import Kernel
 
 HEADERS = Path(__file__).parent / "templates" / "cpp"
 # Left to itself the compiler joins a product and a sum in one loop and not in another: then equal expressions differ.
-FLAGS = ("-O2", "-march=native", "-std=c++17", "-fopenmp", "-shared", "-fPIC", "-ffp-contract=off")
+FLAGS: tuple[str, ...] = ("-O2", "-march=native", "-std=c++17", "-fopenmp", "-shared", "-fPIC", "-ffp-contract=off")
 FLAGS += ("-fno-math-errno", "-fno-trapping-math")
 WARNINGS = ("-Wall", "-Werror", "-Wno-unknown-pragmas", "-Wno-psabi", "-Wno-aggressive-loop-optimizations")
 PROBE = '#include <cmath>\n#include <cstdint>\nextern "C" int64_t attnc_probe(int64_t n) { return n + 1; }\n'
