@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -23,12 +22,25 @@ class Component:
     """A component of the state as its backward reads it.
 
     `read` is a constant, an output of the stage, or a tensor that the stage has to emit besides, of this `value`.
+    A moved reference is held in two parts, the maximum and what it is moved by: each is exact where their sum, at
+    large scores, would have lost the low bits of a difference.
     """
 
     read: Expr
     value: Expr
     type: Type
     output: bool = False
+    moved: Component | None = None
+
+    @property
+    def parts(self) -> tuple[Component, ...]:
+        """This and what it is moved by."""
+        return (self,) if self.moved is None else (self, self.moved)
+
+    @property
+    def whole(self) -> Expr:
+        """Its value."""
+        return self.read if self.moved is None else Map("add", (self.read, self.moved.read))
 
 
 @dataclass(frozen=True)
@@ -43,7 +55,7 @@ def state_of(stream: Stream, first: str, types: Types, fresh: Callable[[str], st
     """Each component of a stage's state as its backward reads it; `first` is the program's first output.
 
     Before   a maximum r, d = sum(exp(s - r)), o = sum(exp(s - r) * V)
-    After    L = r + log d in the place of r: then d is 1, and o is what softmax attention gives out
+    After    r + log d in the place of r: then d is 1, and o is what softmax attention gives out
     Holds    because a change of reference changes every sum by its correction.
     """
     norms = {item.name: None if fixed(stream, item) else _norm(stream, item) for item in stream.monoid.gauges}
@@ -80,15 +92,18 @@ def _kept(
     norm = norms.get(part.name if isinstance(part, Gauge) else part.gauge or "")
     if norm is not None and part is norm.sum:
         return Component(ONE, ONE, "real")
-    value = _reference(part, norm) if isinstance(part, Gauge) else _moved(part, norm)
+    axes = tuple(map(Coord, (*stream.grid, *part.axes)))
+    if isinstance(part, Gauge) and norm is not None:
+        moved = Component(Read(fresh(f"{norm.sum.name}_log"), axes), _log(norm), "real")
+        return Component(Read(fresh(f"{part.name}_kept"), axes), Var(part.name), "real", moved=moved)
+    value = Var(part.name) if isinstance(part, Gauge) else _about(part, norm)
     ones: dict[Node, Node] = {Var(item.sum.name): ONE for item in norms.values() if item is not None}
     for finish in stream.monoid.finishes:
         narrow = isinstance(part, Gauge) and finish.tensor == first  # in 16 bits a reference would be worth nothing
-        moved = norm is not None and finish.value == Var(part.name)
-        if not narrow and not moved and _is_output(stream, part, finish, ones, types):
+        elsewhere = norm is not None and finish.value == Var(part.name)
+        if not narrow and not elsewhere and _is_output(stream, part, finish, ones, types):
             return Component(Read(finish.tensor, finish.left), value, "real", output=True)
-    axes = (*stream.grid, *part.axes)
-    return Component(Read(fresh(f"{part.name}_kept"), tuple(map(Coord, axes))), value, _type_of(part, types))
+    return Component(Read(fresh(f"{part.name}_kept"), axes), value, _type_of(part, types))
 
 
 def _norm(stream: Stream, gauge: Gauge) -> Norm | None:
@@ -121,16 +136,14 @@ def _power(expr: Expr, name: str) -> int | float | None:
             return None
 
 
-def _reference(gauge: Gauge, norm: Norm | None) -> Expr:
-    """The reference, moved so that its norm is 1; -inf for a row that has seen nothing."""
-    if norm is None:
-        return Var(gauge.name)
+def _log(norm: Norm) -> Expr:
+    """How far the reference is moved so that its norm is 1; nothing for a row that has seen nothing."""
     size = Map("log", (Var(norm.sum.name),))
-    moved = Map("add", (Var(gauge.name), size if norm.times == 1 else div(size, Const(float(norm.times)))))
-    return Choose(Map("eq", (Var(norm.sum.name), ZERO)), Const(-math.inf), moved)
+    by = size if norm.times == 1 else div(size, Const(float(norm.times)))
+    return Choose(Map("eq", (Var(norm.sum.name), ZERO)), ZERO, by)
 
 
-def _moved(item: Accumulator, norm: Norm | None) -> Expr:
+def _about(item: Accumulator, norm: Norm | None) -> Expr:
     """An accumulator about the moved reference."""
     if norm is None or not item.keep:
         return Var(item.name)

@@ -161,7 +161,7 @@ class Differentiated:
 
         def rule(node: Node) -> Node | None:
             own = isinstance(node, Read) and node.tensor.startswith(STATE)
-            return self.state[node.tensor.removeprefix(STATE)].read if own and isinstance(node, Read) else None
+            return self.state[node.tensor.removeprefix(STATE)].whole if own and isinstance(node, Read) else None
 
         return cast(Expr, bottom_up(expr, rule))
 
@@ -178,7 +178,10 @@ class Differentiated:
             lift = next((lift for lift in gauge.lifts if lift.segment == segment), None)
             if lift is not None:
                 op = "shift" if gauge.op == "max" else "sub"
-                values[Var(gauge.shifted)] = Map(op, (lift.body, self.state[gauge.name].read), span=lift.body.span)
+                value: Expr = lift.body
+                for held in self.state[gauge.name].parts:
+                    value = Map(op, (value, held.read), span=lift.body.span)
+                values[Var(gauge.shifted)] = value
         return cast(Expr, substitute(body, values))
 
     # ---- the whole -------------------------------------------------------------------------
@@ -187,9 +190,9 @@ class Differentiated:
         """The components of the state that the backward reads and no output is."""
         found = []
         for part in self.monoid.parts:
-            item = self.state[part.name]
-            if isinstance(item.read, Read) and not item.output and item.read.tensor in self._read():
-                found.append(Kept(item.read.tensor, self._axes(part), item.type, item.value))
+            for item in self.state[part.name].parts:
+                if isinstance(item.read, Read) and not item.output and item.read.tensor in self._read():
+                    found.append(Kept(item.read.tensor, self._axes(part), item.type, item.value))
         return tuple(found)
 
     def _read(self) -> list[str]:
@@ -209,8 +212,8 @@ class Differentiated:
             if name == incoming:
                 return self.writer.axes(tensor)
         for part in self.monoid.parts:
-            read = self.state[part.name].read
-            if isinstance(read, Read) and read.tensor == name and not self.state[part.name].output:
+            held = [item.read for item in self.state[part.name].parts if not item.output]
+            if any(isinstance(read, Read) and read.tensor == name for read in held):
                 return self._axes(part)
         return self.writer.axes(name)
 

@@ -47,10 +47,23 @@ def test_no_reference_is_kept_while_gradients_of_softmax_are_summed() -> None:
 
 
 HELD = {
-    "causal_softmax": ("A_max_kept", "K", "O", "Q", "V"),
+    "causal_softmax": ("A_max_kept", "A_sum_log", "K", "O", "Q", "V"),
     "softcap_window": ("A_sum_kept", "K", "O", "Q", "V"),
     "sigmoid": ("K", "Q", "V", "beta"),
-    "differential": ("A1_max_kept", "A2_max_kept", "K1", "K2", "O_kept", "O_part1_kept", "Q1", "Q2", "V", "lam"),
+    "differential": (
+        "A1_max_kept",
+        "A1_sum_log",
+        "A2_max_kept",
+        "A2_sum_log",
+        "K1",
+        "K2",
+        "O_kept",
+        "O_part1_kept",
+        "Q1",
+        "Q2",
+        "V",
+        "lam",
+    ),
 }
 
 

@@ -85,15 +85,15 @@ def results(attention: Attention, inputs: dict[str, torch.Tensor]) -> list[torch
 @pytest.mark.parametrize(
     ("name", "output", "besides"),
     [
-        ("01_causal_softmax", True, [ROWS]),
-        ("02_alibi", True, [ROWS]),
+        ("01_causal_softmax", True, [ROWS, ROWS]),
+        ("02_alibi", True, [ROWS, ROWS]),
         ("05_sigmoid", False, [()]),  # the number that stands for an input left out
-        ("07_differential", False, [ROWS, ROWS, OUTPUT, OUTPUT]),
-        ("09_l2_normalised", True, [ROWS]),
-        ("13_trained", True, [ROWS]),
+        ("07_differential", False, [ROWS, ROWS, ROWS, ROWS, OUTPUT, OUTPUT]),
+        ("09_l2_normalised", True, [ROWS, ROWS]),
+        ("13_trained", True, [ROWS, ROWS]),
     ],
 )
-def test_inputs_are_held_the_output_where_it_is_read_and_a_statistic_of_each_row(
+def test_inputs_are_held_the_output_where_it_is_read_and_two_statistics_of_each_row(
     name: str, output: bool, besides: list[tuple[int, ...]]
 ) -> None:
     attention = attnc.load(ROOT / "examples" / f"{name}.attn", strict=True)
