@@ -109,9 +109,10 @@ def _scale(exact: Mapping[str, torch.Tensor], name: str, dtype: torch.dtype) -> 
     """
     terms = max(item.numel() for item in exact.values()) / max(exact[name].numel(), 1)
     own, every = float(_largest(exact[name])), max(float(_largest(item)) for item in exact.values())
-    if terms >= MANY:
-        return max(own, math.sqrt(terms) * every)
-    return own if EPS[dtype] > EPS[torch.float32] and own > NOTHING * every else every
+    narrow = EPS[dtype] > EPS[torch.float32]
+    if narrow and terms < MANY and own > NOTHING * every:
+        return own
+    return max(own, math.sqrt(max(terms, 1.0)) * every)
 
 
 def _gradients(

@@ -205,6 +205,8 @@ class Printer:
 
     def _lifted(self, arg: k.Value) -> str | None:
         """A comparison of real scalars beside tiles, as tensors: the interpreter gives scalars a real type."""
+        if isinstance(arg, k.Use) and self.type(arg) == TileType((), "bool"):
+            return f"({self.text(arg)}.to(tl.float32) + tl.zeros([1], tl.float32) > 0)"
         if not isinstance(arg, k.Map) or arg.op not in COMPARISONS or self.type(arg).axes:
             return None
         if not self.type(arg.args[0]).dtype.startswith("float"):
@@ -214,6 +216,8 @@ class Printer:
 
     def _cast(self, value: k.Value, axes: tuple[str, ...], dtype: str) -> tuple[str, int]:
         if any(isinstance(node, k.Use | k.Size | k.Coord | k.First | k.Last) for node in walk(value)):
+            if isinstance(value, k.Coord) and self.steps.get(value.index, 0) is None:  # a number in the interpreter
+                return f"tl.cast({self.text(value)}, {dtype})", ATOM
             return f"{self.over(value, axes, ATOM)}.to({dtype})", ATOM
         if dtype.startswith("tl.float"):  # a number has no `.to`
             return f"{self.over(value, axes, MULTIPLIED)} * 1.0", MULTIPLIED

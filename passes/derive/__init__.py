@@ -16,6 +16,7 @@ from attnc.passes.derive.assemble import assembled, names_of_gauges
 from attnc.passes.derive.close import close
 from attnc.passes.derive.conditions import unified
 from attnc.passes.derive.improve import improved
+from attnc.passes.derive.peaks import steep
 from attnc.passes.derive.problem import Problem, RefusedError, algebra_of
 from attnc.passes.derive.reductions import Streamed
 from attnc.passes.derive.references import Wish
@@ -67,6 +68,7 @@ def _opened(problem: Problem) -> tuple[Problem, Algebra]:
     kinds = types_of(problem.shapes.cascade)
     problem = replace(problem, members=unified(problem.members, kinds.__getitem__))
     algebra = algebra_of(problem)
+    problem = replace(problem, members=steep(problem.members, algebra))
     for item in problem.members:
         _check_conditions(item, algebra)
     return problem, algebra

@@ -61,6 +61,7 @@ class Algebra:
     atoms: dict[Any, Expr] = field(default_factory=dict)
     full: set[Any] = field(default_factory=set)
     done: dict[str, Any] = field(default_factory=dict)
+    closed: bool = False  # no logarithm of the stream is opened: powers of what is in it may be beyond all bounds
 
     def of(self, expr: Expr) -> Any:
         """The expression in sympy's terms."""
@@ -121,7 +122,8 @@ class Algebra:
         for term in sympy.Add.make_args(argument):
             factor, symbol = term.as_coeff_Mul()
             atom = self.atoms.get(symbol)
-            if isinstance(atom, Map) and atom.op == "softplus" and factor < 0 and symbol in self.full:
+            below = factor < 0 and symbol in self.full and not self.closed
+            if isinstance(atom, Map) and atom.op == "softplus" and below:
                 term = factor * sympy.log(1 + sympy.exp(self.of(atom.args[0])))
             terms.append(term)
         return sympy.Add(*terms)
@@ -132,6 +134,8 @@ class Algebra:
         """
         if not inside.free_symbols & self.full or inside.free_symbols & set(self.done.values()):
             return False
+        if self.closed:
+            return True
         factors = sympy.Mul.make_args(inside)
         return not inside.is_nonnegative and not any(isinstance(factor, sympy.exp) for factor in factors)
 

@@ -10,6 +10,7 @@ import sympy
 from attnc.ir.cascade import Const, Expr, Map
 
 LARGE = 2**53  # a whole number beyond is a real one in code
+STEEP = sympy.Integer(2) ** 200  # exp of this times what is never above 0 is 1 at 0, and 0 below
 FUNCTIONS = {sympy.exp: "exp", sympy.log: "log", sympy.Abs: "abs", sympy.Max: "max"}
 
 Named = Mapping[Any, Expr]
@@ -34,10 +35,25 @@ def written(value: Any, named: Named) -> Expr:
             return _product(value, named)
         case sympy.Pow():
             return _power(value, named)
+    if isinstance(value, sympy.exp) and value.args[0].atoms(sympy.Integer) and (found := _steep(value.args[0])):
+        return _at_peak(*found, named)
     if value.func not in FUNCTIONS:
         raise UnknownFormError(str(value))
     args = sorted(value.args, key=sympy.default_sort_key)
     return Map(FUNCTIONS[value.func], tuple(written(arg, named) for arg in args))
+
+
+def _steep(exponent: Any) -> tuple[Any, Any] | None:
+    """An exponent in two parts: what is multiplied beyond all bounds, by what, and the rest; None without such."""
+    terms = [(term.as_coeff_Mul(), term) for term in sympy.Add.make_args(exponent)]
+    hard = sympy.Add(*(number * rest for (number, rest), _ in terms if abs(number) >= STEEP))
+    return (hard / STEEP, exponent - hard) if hard != 0 else None
+
+
+def _at_peak(distance: Any, rest: Any, named: Named) -> Expr:
+    """1 where a score is its maximum, else 0, times what else there is."""
+    hit = Map("real", (Map("eq", (written(distance, named), Const(0.0))),))
+    return hit if rest == 0 else Map("mul", (hit, written(sympy.exp(rest), named)))
 
 
 def _sum(value: Any, named: Named) -> Expr:

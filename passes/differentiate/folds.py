@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator
 
 from attnc.ir.cascade import Choose, Const, Expr, Map, Reduce
-from attnc.ir.indices import free_indices
 from attnc.ir.stage import Lift, Segment
+from attnc.passes.differentiate.extrema import at_points, shared_roots
 from attnc.passes.differentiate.pullback import ONE, ZERO, div, mul
 from attnc.passes.differentiate.reverse import Root, Term
 from attnc.passes.differentiate.writer import Writer
@@ -21,23 +21,16 @@ def folded_roots(
 ) -> Iterator[Root]:
     """The lifts with what comes in at each of their points.
 
-    sum: the same at all. max and min: an equal share at those that have the value, which is computed again.
+    sum: the same at all. max and min: an equal share at those that have the value.
     prod: times the product of all others.
     """
     if op == "sum":
         for lift in lifts:
-            yield Root(lift.body, _at_points(writer, axes, lift, term))
+            yield Root(lift.body, at_points(writer, axes, lift, term))
     elif op in ("max", "min"):
-        yield from _shared(writer, op, name, axes, lifts, term)
+        yield from shared_roots(writer, op, name, axes, lifts, term)
     elif op == "prod":
         yield from _of_product(writer, name, axes, lifts, term)
-
-
-def _at_points(writer: Writer, axes: tuple[str, ...], lift: Lift, term: Term) -> Term:
-    """What comes in at the result, at every point that a lift has."""
-    index = writer.stream.monoid.segments[lift.segment].index
-    scope = frozenset((*axes, index)) if index is not None else frozenset(axes)
-    return Term(term.value, scope, term.when).where(*lift.when)
 
 
 def _total(segments: tuple[Segment, ...], op: str, lifts: tuple[Lift, ...]) -> Expr:
@@ -55,24 +48,6 @@ def _total(segments: tuple[Segment, ...], op: str, lifts: tuple[Lift, ...]) -> E
     return total
 
 
-def _shared(
-    writer: Writer, op: str, name: str, axes: tuple[str, ...], lifts: tuple[Lift, ...], term: Term
-) -> Iterator[Root]:
-    segments = writer.stream.monoid.segments
-    named = tuple(Lift(lift.segment, _named(writer, f"{name}_at", lift.body), lift.when) for lift in lifts)
-    top = writer.tensor(f"{name}_again", axes, _total(segments, op, named))
-    hits = tuple(Lift(lift.segment, ONE, (*lift.when, Map("eq", (lift.body, top)))) for lift in named)
-    ties = writer.tensor(f"{name}_ties", axes, _total(segments, "sum", hits))
-    share = Term(div(term.value, ties), term.scope, term.when)
-    for lift, hit in zip(lifts, hits, strict=True):
-        yield Root(lift.body, _at_points(writer, axes, hit, share))
-
-
-def _named(writer: Writer, name: str, value: Expr) -> Expr:
-    """The value as a tensor's: computed once wherever it has to lie in memory, so that it is equal to its maximum."""
-    return writer.tensor(name, writer.ordered(free_indices(value)), value)
-
-
 def _of_product(
     writer: Writer, name: str, axes: tuple[str, ...], lifts: tuple[Lift, ...], term: Term
 ) -> Iterator[Root]:
@@ -85,4 +60,4 @@ def _of_product(
     for lift in lifts:
         beside = Choose(Map("eq", (zeros, ZERO)), div(rest, lift.body), ZERO)
         others = Choose(Map("eq", (lift.body, ZERO)), alone, beside)
-        yield Root(lift.body, _at_points(writer, axes, lift, Term(mul(term.value, others), term.scope, term.when)))
+        yield Root(lift.body, at_points(writer, axes, lift, Term(mul(term.value, others), term.scope, term.when)))

@@ -43,6 +43,7 @@ class Scope:
     open: set[str] = field(default_factory=set)
     running: set[str] = field(default_factory=set)  # states that loops change
     loads: set[str] = field(default_factory=set)
+    deepest: dict[str, int] = field(default_factory=dict)  # of every name so far, the innermost block that bound it
     meaning: dict[str, k.Value] = field(default_factory=dict)
 
     def tiled(self, index: str) -> bool:
@@ -128,8 +129,9 @@ class Scope:
 
     def state(self, name: str, kind: TileType, init: k.Value, level: int, over: Sequence[k.Statement] = ()) -> str:
         """A state declared in block `level`, changed by the statements `over` it, whose own names it must not take."""
-        bound = self.fresh(name, kind, declared(over))
+        bound = self.fresh(name, kind, declared(over) | self._rebound(level))
         self.depths[bound] = level
+        self.deepest[bound] = max(level, self.deepest.get(bound, 0))
         self.blocks[level].body.append(k.State(bound, init))
         return bound
 
@@ -138,10 +140,17 @@ class Scope:
         return next((block.known[key] for block in self.blocks[: level + 1] if key in block.known), None)
 
     def _bind(self, name: str, kind: TileType, level: int, key: object) -> str:
-        bound = self.fresh(name, kind)
+        bound = self.fresh(name, kind, self._rebound(level))
         self.depths[bound] = level
+        self.deepest[bound] = max(level, self.deepest.get(bound, 0))
         self.blocks[level].known[key] = bound
         return bound
+
+    def _rebound(self, level: int) -> frozenset[str]:
+        """What loops that come after an outer block, or run again after it, have bound: it would not outlast them."""
+        if level and level == len(self.blocks) - 1:
+            return frozenset()
+        return frozenset(name for name, deep in self.deepest.items() if deep > level)
 
 
 def declared(body: Sequence[k.Statement]) -> frozenset[str]:
