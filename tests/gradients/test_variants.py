@@ -68,6 +68,17 @@ def test_a_recurrence_is_differentiated_by_its_statements() -> None:
     assert {run.plan for run in outcome.runs} == {"host"}
 
 
+def test_rows_for_each_head_are_stored_whatever_else_lacks_the_heads() -> None:
+    """The gradient of a scale of each head is summed from rows, and no length is compiled into a kernel."""
+    text = f"attention a({HEAD}, scale[h], seg_m[b,m]: int, seg_n[b,n]: int) -> O:\n"
+    text += "    S[b,h,m,n] = sum[e](Q * K) * scale where seg_m == seg_n\n    A[b,h,m,n] = softmax[n](S)\n" + OUT
+    attention = attnc.compile(text, strict=True)
+    programs = [program for _, program in backward_of(attention).steps if program is not None]
+    needs = [index for program in programs for need in program.needs.values() for index in need.compiled_in]
+    assert set(needs) <= {"e", "f"}
+    assert run_gradients(attention, bound("dropout"), 3).failures == ()
+
+
 def test_gradients_flow_through_a_statistic_alone() -> None:
     attention = attnc.compile(VARIANTS["a maximum given out"])
     q, k, v = (torch.randn(1, 2, 9, 8, requires_grad=True) for _ in range(3))

@@ -12,6 +12,7 @@ from attnc.ir.interpret import run
 from attnc.ir.kernel import Kernel
 from attnc.ir.target import Target
 from attnc.ir.walk import walk
+from attnc.passes.lower.scope import Scope
 from tests.passes import monoids
 from tests.passes.lowered import (
     SHAPES,
@@ -212,3 +213,15 @@ def test_large_scores_stay_finite() -> None:
         found = outputs_of(stream, cascade, kernel, inputs, sizes)
         for output, wanted in run(cascade, inputs, sizes=sizes).outputs.items():
             assert difference(found[output], wanted) < 1e-9 * max(1.0, float(wanted.abs().max())), name
+
+
+def test_a_value_bound_outside_takes_no_name_that_a_loop_inside_has_bound() -> None:
+    """A target without scopes of its own, as Python, would find the inner value when it comes back to the outer one."""
+    scope = Scope("float32", ("m",), frozenset(("m",)))
+    with scope.block("n", tiled=False):
+        with scope.block("f", tiled=False):
+            inner = scope.let("x", k.Map("add", (k.Coord("n"), k.Coord("f"))))
+        outer = scope.let("x", k.Map("mul", (k.Coord("m"), k.Const(2, "int32"))))
+    assert isinstance(inner, k.Use)
+    assert isinstance(outer, k.Use)
+    assert inner.name != outer.name
