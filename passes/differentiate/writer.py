@@ -192,7 +192,8 @@ class Writer:
         """The backward cascade."""
         steps = tuple(Step((tensor.name,)) for tensor in self.tensors)
         used = {index for item in inputs for index in item.indices} | _indices(self.tensors)
-        ranges = tuple(item for item in self.ranges.values() if item.index in used)
+        found = (item for item in self.ranges.values() if item.index in used)
+        ranges = tuple(replace(item, walks=tuple(other for other in item.walks if other in used)) for item in found)
         return Cascade(name, inputs, self.forward.options, ranges, tuple(self.tensors), steps, outputs)
 
 

@@ -86,3 +86,22 @@ def test_projections_are_run_again_in_place_of_being_held() -> None:
     assert {"X", "Wq", "Wk"} <= set(facts["saved"])
     assert not {"Q", "K"} & set(facts["saved"])
     assert facts["gradients"] == ["V", "Wk", "Wq", "X"]
+
+
+MERGED = """attention lightnet(Q[b,h,m,e], KL[b,h,n,e], V[b,h,n,f]) -> O:
+    index N - M <= m < N
+    A[b,h,m,n,e] = softmax[n](KL where n <= m)
+    O[b,h,m,f] = sum[e,n](Q * A * V)
+
+attention lightnet_block(X[b,n,d], WQ[d,h,e], WK[d,h,e], WV[d,h,f], WO[h,f,d]) -> Y:
+    index m < N
+    Q[b,h,m,e] = silu(sum[d](X[b,m,d] * WQ[d,h,e]))
+    KL[b,h,n,e] = X * WK
+    V[b,h,n,f] = X * WV
+    O[b,h,m,f] = lightnet(Q, KL, V)
+    Y[b,m,d] = O * WO
+"""
+
+
+def test_passes_are_counted_where_an_index_stands_for_one_that_the_backward_lacks() -> None:
+    assert backward_facts(attnc.compile(MERGED).program())["passes"]
