@@ -8,12 +8,11 @@ largest magnitude among r and the operands of the additions in the output's own 
 
 over the tensor, and the same per row (last axis) with 8 in place of c and of a. Points where r is not finite
 must be equal in kind. c = 2 forward, 3 for gradients; a = 4 in float32 and float64, 1 in 16-bit types. For
-gradients S is the largest magnitude of r alone in 16 bits, and else that of all gradients of the call, for terms as
-large may cancel in each of them; for one with few elements, which sums up the terms of many, that of all times the
-root of how many.
+gradients S is the largest magnitude of r alone; for one that cancels to nothing that of all gradients of the call;
+for one with few elements, which sums up the terms of many, that times the root of how many.
 
 A float64 result cannot be told from the oracle's own rounding: there |t - r| is that of float32, scaled by the
-ratio of the rounding units, and all that is allowed counts twice, once for r.
+ratio of the rounding units.
 """
 
 from __future__ import annotations
@@ -82,7 +81,7 @@ def references(
 def gradient_references(
     cascade: Cascade, inputs: Mapping[str, torch.Tensor], incoming: Mapping[str, torch.Tensor], wanted: Iterable[str]
 ) -> dict[str, Reference]:
-    """r, t and S of the gradients of the `wanted` inputs, given what comes in at the outputs."""
+    """r, t and S of the gradients of the `wanted` inputs, given what comes in at the outputs; S is that of r alone."""
     names = tuple(wanted)
     exact = _gradients(cascade, inputs, incoming, names, torch.float64)
     found: dict[str, Reference] = {}
@@ -93,26 +92,24 @@ def gradient_references(
         if _says_nothing(t, r):
             t = _gradients(cascade, inputs, incoming, names, torch.float32)[name].to(narrow).double()
         t = r + (t - r) * (EPS[dtype] / EPS[narrow]) if dtype == torch.float64 else t
-        slack, scale = float(_largest(t - r)), _scale(exact, name, dtype)
+        slack, scale = float(_largest(t - r)), _scale(exact, name)
         found[name] = Reference(
             r, t, scale if scale > slack else slack / EPS[dtype]
         )  # nothing but rounding: as a whole
     return found
 
 
-def _scale(exact: Mapping[str, torch.Tensor], name: str, dtype: torch.dtype) -> float:
-    """S of a gradient, as stated above.
+def _scale(exact: Mapping[str, torch.Tensor], name: str) -> float:
+    """S of a gradient: its own largest magnitude, unless it cancels to nothing or sums up many terms an element.
 
     What a slope or a table gets is a sum of terms as large as what the other inputs get; their roundings add up as the
-    root of their number does. So is what a query gets that sees one key: nothing but rounding is left of it, which by
-    the definition may happen to be 0.
+    root of their number does. So is what a query gets that sees one key: nothing but rounding is left of it.
     """
     terms = max(item.numel() for item in exact.values()) / max(exact[name].numel(), 1)
     own, every = float(_largest(exact[name])), max(float(_largest(item)) for item in exact.values())
-    narrow = EPS[dtype] > EPS[torch.float32]
-    if narrow and terms < MANY and own > NOTHING * every:
-        return own
-    return max(own, math.sqrt(max(terms, 1.0)) * every)
+    if terms >= MANY:
+        return max(own, math.sqrt(terms) * every)
+    return own if own > NOTHING * every else every
 
 
 def _gradients(
@@ -177,8 +174,7 @@ def judge(name: str, y: torch.Tensor, reference: Reference, factor: float = FORW
     same = bool((torch.where(finite, 0.0, wide.nan_to_num(7.0)) == torch.where(finite, 0.0, r.nan_to_num(7.0))).all())
     error = torch.where(finite, (wide - r).abs(), 0.0)
     slack = torch.where(finite & torch.isfinite(t), (t - r).abs(), 0.0)
-    twice = 2.0 if y.dtype == torch.float64 else 1.0
-    slack, unit = slack * twice, FLOOR[y.dtype] * EPS[y.dtype] * reference.scale * twice
+    unit = FLOOR[y.dtype] * EPS[y.dtype] * reference.scale
     allowed = factor * float(_most(slack)) + unit
     rows = ROW * (slack.amax(-1) if slack.dim() and slack.numel() else slack) + ROW * unit
     worst = error.amax(-1) if error.dim() and error.numel() else error
