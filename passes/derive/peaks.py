@@ -8,9 +8,7 @@ from dataclasses import replace
 from attnc.ir.cascade import Const, Expr, Map
 from attnc.passes.derive.algebra import Algebra
 from attnc.passes.derive.reductions import Piece, Streamed
-
-STEEP = Const(2.0**200)  # exp of this times a difference is 1 at no difference, and 0 below
-
+from attnc.passes.derive.written import STEEP
 
 def steep(members: tuple[Streamed, ...], algebra: Algebra) -> tuple[Streamed, ...]:
     """The reductions with such conditions as factors.
@@ -37,7 +35,7 @@ def _factored(piece: Piece, tops: Mapping[str, Streamed], algebra: Algebra) -> P
         for score, top in _sides(test):
             rest = tuple(other for other in piece.when if other != test)
             if _is_maximum(score, rest, piece, tops.get(algebra.completed(top) or ""), algebra):
-                power = Map("exp", (Map("mul", (STEEP, Map("sub", (score, top)))),))
+                power = Map("exp", (Map("mul", (Const(float(STEEP)), Map("sub", (score, top)))),))
                 return Piece(piece.segment, Map("mul", (piece.body, power)), rest)
     return None
 
