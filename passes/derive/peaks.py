@@ -10,6 +10,7 @@ from attnc.passes.derive.algebra import Algebra
 from attnc.passes.derive.reductions import Piece, Streamed
 from attnc.passes.derive.written import STEEP
 
+
 def steep(members: tuple[Streamed, ...], algebra: Algebra) -> tuple[Streamed, ...]:
     """The reductions with such conditions as factors.
 
