@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from attnc.codegen.cpp_values import ELEMENT, Printer
 from attnc.ir import kernel as k
+from attnc.ir.kernel import TileType
 from attnc.ir.walk import bottom_up
 
 LARGE = 64 << 10  # an array of so many bytes may lie elsewhere than on the stack
@@ -119,7 +120,7 @@ class Nests(Printer):
             ]
         return lines
 
-    def _dot(self, target: str, node: k.Dot) -> list[str]:
+    def _dot(self, target: str, node: k.Dot, keep: str = "") -> list[str]:
         a, b = node.a, node.b
         assert isinstance(a, k.Use)
         assert isinstance(b, k.Use)
@@ -131,7 +132,7 @@ class Nests(Printer):
         tile = self.axes[self.parallel].tile
         counts = f"{self._count(row)}, {self._count(node.over)}"
         operands = f"{pointer}, {w_row}, {w_depth}, &v_{a.name}[0][0]"
-        return [f"matmul<{tile}>({counts}, &v_{target}[0][0], {operands});"]
+        return [f"matmul<{tile}>({counts}, &v_{target}[0][0], {operands}{keep});"]
 
     def _plain_dot(self, target: str, a: k.Use, b: k.Use, over: str) -> list[str]:
         element = self._element(target)
@@ -197,12 +198,33 @@ class Nests(Printer):
         """All states from their old values: those that others read change last."""
         lines: list[str] = []
         for update in _read_last(updates):
+            if (direct := self._accumulated(update)) is not None:
+                lines += direct
+                continue
             element, axes = self._element(update.state), self.named[update.state].axes
             before, lift = self._prepared(update.lift, None) if update.lift is not None else ([], None)
             kept = [f"{self._wrapped(coef, 12)} * {self._element(state)}" for coef, state in update.keep]
             text = self._combined(update, element, " + ".join(kept) or element, lift)
             lines += [*before, *self.nest(axes, [f"{element} = {text};"])]
         return lines
+
+    def _accumulated(self, update: k.Update) -> list[str] | None:
+        """A matrix product added to its state where it lies, whose columns are first multiplied by what they keep."""
+        dot, own = update.lift, self.named[update.state]
+        if update.op != "sum" or not isinstance(dot, k.Dot) or not self.is_matmul(dot) or self._type(dot) != own:
+            return None
+        match update.keep:
+            case ():
+                keep = f"ones<{self._length(self.parallel or '')}, {ELEMENT[own.dtype]}>.values"
+            case ((k.Use(name), state),) if state == update.state and self.named[name] == self._columns(own):
+                keep = f"&v_{name}[0]"
+            case _:
+                return None
+        return self._dot(update.state, dot, f", {keep}")
+
+    def _columns(self, kind: TileType) -> TileType:
+        """One value for each column of a tile."""
+        return TileType(tuple(axis for axis in kind.axes if axis == self.parallel), kind.dtype)
 
     def _combined(self, update: k.Update, element: str, kept: str, lift: k.Value | None) -> str:
         if lift is None:

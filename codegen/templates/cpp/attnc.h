@@ -66,8 +66,10 @@ template <class T> inline T fma_(T a, T b, T c) {
   return a * b + c;
 #endif
 }
-// 2^whole * 2^r: degree-6 polynomial on [-1/2, 1/2], relative error below 3e-9 before rounding.
-inline float scaled_(float whole, float r) {
+// 2^r: degree-6 polynomial on [-1/2, 1/2], relative error below 3e-9 before rounding; `turn` in its low bits holds a
+// whole number, 2^(that) times it.
+constexpr float TURN = 12582912.0f;  // 1.5 * 2^23: what is added to it is rounded to a whole number
+inline float scaled_(float turn, float r) {
   float p = 1.5469732e-4f;
   p = fma_(p, r, 1.3400433e-3f);
   p = fma_(p, r, 9.6180256e-3f);
@@ -75,25 +77,19 @@ inline float scaled_(float whole, float r) {
   p = fma_(p, r, 2.4022651e-1f);
   p = fma_(p, r, 6.9314721e-1f);
   p = fma_(p, r, 1.0f);
-  return p * bits_<float>(((int32_t)whole + 127) << 23);
+  return bits_<float>((uint32_t)bits_<int32_t>(p) + ((uint32_t)bits_<int32_t>(turn) << 23));
 }
 inline float exp2_(float x) {  // 0 below -126
-  float inside = min_(max_(x, -127.0f), 128.0f);
-  float whole = nearbyint_(inside);
-  float y = scaled_(whole, inside - whole);
-  y = x < -126.0f ? 0.0f : y;
-  y = x >= 128.0f ? INF : y;
-  return x != x ? x : y;
+  const float inside = min_(max_(x, -126.0f), 128.0f), turn = inside + TURN;
+  const float y = scaled_(turn, inside - (turn - TURN));
+  return x < -126.0f ? 0.0f : x != x ? x : y;
 }
 inline double exp2_(double x) { return __builtin_exp2(x); }
 inline float exp_(float x) {  // ln 2 in two parts, so that large arguments keep their low bits; 0 below -87.33
-  float inside = min_(max_(x, -88.0f), 89.0f);
-  float whole = nearbyint_(inside * 1.44269504f);
-  float rest = (inside - whole * 0.693145752f) - whole * 1.42860677e-6f;
-  float y = scaled_(whole - 1.0f, rest * 1.44269504f) * 2.0f;  // one power less first: 2^128 is no float
-  y = x < -87.33f ? 0.0f : y;
-  y = x > 88.7228f ? INF : y;
-  return x != x ? x : y;
+  const float inside = min_(max_(x, -87.33f), 88.7228f), turn = fma_(inside, 1.44269504f, TURN), whole = turn - TURN;
+  const float rest = fma_(whole, -1.42860677e-6f, fma_(whole, -0.693145752f, inside));
+  const float y = scaled_(turn, rest * 1.44269504f);
+  return x < -87.33f ? 0.0f : x > 88.7228f ? INF : x != x ? x : y;
 }
 inline double exp_(double x) { return __builtin_exp(x); }
 template <class T> inline T sigmoid_(T x) { return (T)1 / ((T)1 + exp_(-x)); }
@@ -155,7 +151,7 @@ template <int ROWS, int LANES, class T, class W>
 #if !defined(__clang__)
 __attribute__((noinline, optimize("fp-contract=fast")))
 #endif
-void block(int64_t depth, bool more, T* out, int64_t out_row, const W* w, int64_t w_row, int64_t w_depth, const T* x, int64_t x_row) {
+void block(int64_t depth, const T* keep, T* out, int64_t out_row, const W* w, int64_t w_row, int64_t w_depth, const T* x, int64_t x_row) {
 #if defined(__clang__)
 #pragma clang fp contract(fast)
 #endif
@@ -172,36 +168,79 @@ void block(int64_t depth, bool more, T* out, int64_t out_row, const W* w, int64_
     for (int c = 0; c < C; ++c) b[c] = *(const V*)(x + k * x_row + c * N);
     #pragma GCC unroll 8
     for (int r = 0; r < ROWS; ++r) {
-      const T a = (T)real(w[r * w_row + k * w_depth]);
+      const T a = (T)w[r * w_row + k * w_depth];
       #pragma GCC unroll 8
       for (int c = 0; c < C; ++c) sum[r][c] += a * b[c];
     }
   }
   #pragma GCC unroll 8
-  for (int r = 0; r < ROWS; ++r)
+  for (int c = 0; c < C; ++c) {
+    const V times = keep ? *(const V*)(keep + c * N) : V{};
     #pragma GCC unroll 8
-    for (int c = 0; c < C; ++c) {
+    for (int r = 0; r < ROWS; ++r) {
       V* place = (V*)(out + r * out_row + c * N);
-      *place = more ? *place + sum[r][c] : sum[r][c];
+      *place = keep ? times * *place + sum[r][c] : sum[r][c];
     }
+  }
 }
 
-// Long sums are added in stretches: one running sum would lose the low bits of its last terms.
+template <int BM, class T> struct Ones {
+  alignas(64) T values[BM];
+  constexpr Ones() : values() { for (int m = 0; m < BM; ++m) values[m] = 1; }
+};
+template <int BM, class T> inline constexpr Ones<BM, T> ones;
+
+// out = keep * out + the product, the product alone where there is no `keep`. Long sums are added in stretches: one
+// running sum would lose the low bits of its last terms.
 template <int BM, class T, class W>
-inline void matmul(int64_t rows, int64_t depth, T* out, const W* w, int64_t w_row, int64_t w_depth, const T* x) {
+inline void matmul(int64_t rows, int64_t depth, T* out, const W* w, int64_t w_row, int64_t w_depth, const T* x, const T* keep = nullptr) {
   constexpr int N = BYTES / sizeof(T);
   constexpr int LANES = BM % (4 * N) == 0 ? 4 * N : BM % (2 * N) == 0 ? 2 * N : N;
   constexpr int64_t STRETCH = 256;
   static_assert(BM % LANES == 0, "a tile of rows is a multiple of the vector");
   for (int64_t k = 0; k == 0 || k < depth; k += STRETCH) {
     const int64_t part = min_(STRETCH, depth - k);
+    const T* times = k > 0 ? ones<BM, T>.values : keep;
     for (int m = 0; m < BM; m += LANES) {
       const W* from = w + k * w_depth;
+      const T* own = times ? times + m : nullptr;
       int64_t r = 0;
-      for (; r + 6 <= rows; r += 6) block<6, LANES>(part, k > 0, out + r * BM + m, BM, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
-      for (; r < rows; ++r) block<1, LANES>(part, k > 0, out + r * BM + m, BM, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
+      for (; r + 6 <= rows; r += 6) block<6, LANES>(part, own, out + r * BM + m, BM, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
+      for (; r + 2 <= rows; r += 2) block<2, LANES>(part, own, out + r * BM + m, BM, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
+      for (; r < rows; ++r) block<1, LANES>(part, own, out + r * BM + m, BM, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
     }
   }
+}
+
+// 16-bit operands are widened a panel at a time: what is read for every column of a tile is converted once.
+template <int BM, class H>
+inline void widened(int64_t rows, int64_t depth, float* out, const H* w, int64_t w_row, int64_t w_depth, const float* x, const float* keep) {
+  constexpr int64_t SIDE = 64;
+  alignas(64) float panel[SIDE * SIDE];
+  const bool across = w_row == 1 && w_depth != 1;  // whichever lies side by side stays so
+  for (int64_t r = 0; r < rows; r += SIDE)
+    for (int64_t k = 0; k == 0 || k < depth; k += SIDE) {
+      const int64_t high = min_(SIDE, rows - r), deep = min_(SIDE, depth - k);
+      const int64_t outer = across ? deep : high, inner = across ? high : deep;
+      const int64_t step = across ? w_depth : w_row, unit = across ? w_row : w_depth;
+      const H* from = w + r * w_row + k * w_depth;
+      for (int64_t i = 0; i < outer; ++i) {
+        if (unit == 1)
+          #pragma omp simd
+          for (int64_t j = 0; j < inner; ++j) panel[i * SIDE + j] = real(from[i * step + j]);
+        else
+          for (int64_t j = 0; j < inner; ++j) panel[i * SIDE + j] = real(from[i * step + j * unit]);
+      }
+      matmul<BM>(high, deep, out + r * BM, (const float*)panel, across ? 1 : SIDE, across ? SIDE : 1, x + k * BM, k > 0 ? ones<BM, float>.values : keep);
+    }
+}
+template <int BM>
+inline void matmul(int64_t rows, int64_t depth, float* out, const bfloat16* w, int64_t w_row, int64_t w_depth, const float* x, const float* keep = nullptr) {
+  widened<BM>(rows, depth, out, w, w_row, w_depth, x, keep);
+}
+template <int BM>
+inline void matmul(int64_t rows, int64_t depth, float* out, const float16* w, int64_t w_row, int64_t w_depth, const float* x, const float* keep = nullptr) {
+  widened<BM>(rows, depth, out, w, w_row, w_depth, x, keep);
 }
 
 }  // namespace attnc
