@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from attnc.codegen.cpp_values import ELEMENT, Printer
 from attnc.ir import kernel as k
 from attnc.ir.kernel import TileType
-from attnc.ir.walk import bottom_up
+from attnc.ir.walk import bottom_up, walk
 
 LARGE = 64 << 10  # an array of so many bytes may lie elsewhere than on the stack
 
@@ -58,6 +58,42 @@ class Nests(Printer):
             ]
         return [*before, *self.declare(name), *self.nest(axes, [f"{self._element(name)} = {self.text(value)};"])]
 
+    def folds_after(self, body: tuple[k.Statement, ...], place: int) -> tuple[k.Let, ...]:
+        """The reductions right after a new tile that fold it as it is made, row by row."""
+        made, found = body[place], list[k.Let]()
+        if not isinstance(made, k.Let) or not self._is_tile(made):
+            return ()
+        for other in body[place + 1 :]:
+            if not (
+                isinstance(other, k.Let) and isinstance(other.value, k.Reduce) and self._folds(other.value, made.name)
+            ):
+                break
+            found.append(other)
+        return tuple(found)
+
+    def _is_tile(self, made: k.Let) -> bool:
+        axes = self.named[made.name].axes
+        whole = not any(isinstance(node, k.Dot | k.Reduce) for node in walk(made.value))
+        return whole and len(axes) == 2 and self.parallel in axes
+
+    def _folds(self, node: k.Reduce, name: str) -> bool:
+        axes = self.named[name].axes
+        nested = any(isinstance(item, k.Dot | k.Reduce) for item in walk(node.x))
+        uses = any(isinstance(item, k.Use) and item.name == name for item in walk(node.x))
+        return uses and not nested and node.over != self.parallel and set(self._type(node.x).axes) == set(axes)
+
+    def bind_and_fold(self, made: k.Statement, folds: tuple[k.Let, ...]) -> list[str]:
+        """A new tile and reductions of it in one nest."""
+        assert isinstance(made, k.Let)
+        lines, steps = self.declare(made.name), [f"{self._element(made.name)} = {self.text(made.value)};"]
+        for item in folds:
+            node = item.value
+            assert isinstance(node, k.Reduce)
+            kind = ELEMENT[self.named[item.name].dtype]
+            lines += [*self.declare(item.name), *self.fill(item.name, self._identity(node.op, kind))]
+            steps.append(self._step(node, self._element(item.name), kind))
+        return [*lines, *self.nest(self.named[made.name].axes, steps)]
+
     def assign(self, name: str, value: k.Value) -> list[str]:
         """A state takes a new value."""
         before, value = self._prepared(value, None)
@@ -85,14 +121,17 @@ class Nests(Printer):
         return name
 
     def _reduce(self, target: str, node: k.Reduce) -> list[str]:
-        identity = {"sum": "0", "prod": "1", "max": "-INF", "min": "INF", "any": "false", "all": "true"}[node.op]
         element, kind = self._element(target), ELEMENT[self.named[target].dtype]
-        if kind == "int64_t":
-            identity = {"max": "INT64_MIN", "min": "INT64_MAX"}.get(node.op, identity)
+        identity = self._identity(node.op, kind)
         kept = self.named[target].axes
         others = [axis for axis in self._type(node.x).axes if axis not in kept]
         order = (*others, *self._layout(kept)) if self.parallel in kept else (*self._layout(kept), *others)
         return [*self.fill(target, identity), *self._ordered(order, [self._step(node, element, kind)])]
+
+    def _identity(self, op: str, kind: str) -> str:
+        if kind == "int64_t" and op in ("max", "min"):
+            return {"max": "INT64_MIN", "min": "INT64_MAX"}[op]
+        return {"sum": "0", "prod": "1", "max": "-INF", "min": "INF", "any": "false", "all": "true"}[op]
 
     def _step(self, node: k.Reduce, element: str, kind: str) -> str:
         """One element joins a running one; a product joins a sum as in a matrix product, rounded once."""
