@@ -36,8 +36,9 @@ def total(values: Values, over: tuple[str, ...], body: Expr, when: tuple[Expr, .
         return identity("sum", values.frame.compute)
     product = factors(body)
     over, product, when = _opened(values, over, product, when)
-    heavy = [axes for item in (*product.above, *product.below, *when) if len(axes := axes_of(values, item)) > 2]
-    walked = stepping(values, over, heavy) if heavy else None
+    parts = (*product.above, *product.below, *when)
+    heavy = any(len(axes_of(values, part)) > 2 for part in parts)
+    walked = stepping(values, over, parts)
     chunked = None if heavy else chunk(values, over, product)
     index = walked or chunked
     if index is not None:
@@ -79,11 +80,12 @@ def _opened(
 
 def folded(values: Values, expr: Reduce) -> k.Value:
     """max, min, prod, any or all over inner indices, one index after another."""
-    heavy = [axes for item in (expr.body, *expr.when) if len(axes := axes_of(values, item)) > 2]
-    step = stepping(values, expr.over, heavy) if heavy else None
+    parts = (expr.body, *expr.when)
+    heavy = any(len(axes_of(values, part)) > 2 for part in parts)
+    step = stepping(values, expr.over, parts)
     if step is not None:
         rest = tuple(index for index in expr.over if index != step)
-        body, *tests = completed(values, step, (expr.body, *expr.when))
+        body, *tests = completed(values, step, parts)
         inner = Reduce(expr.op, rest, body, tuple(tests), span=expr.span)
         return looped(values, expr.op, step, 1, lambda: folded(values, inner), (body, *tests), expr)
     if heavy and walks_tiles(values):

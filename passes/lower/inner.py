@@ -24,13 +24,18 @@ class NeedsPointsError(Exception):
     """A value of the segment would carry three axes: the segment is walked point by point instead of in tiles."""
 
 
-def stepping(values: Values, over: tuple[str, ...], heavy: list[frozenset[str]]) -> str | None:
-    """The inner index to walk so that values of three axes carry two."""
-    shared = frozenset.intersection(*heavy)
-    common = [index for index in over if index in values.frame.inner and index in shared]
-    some = [index for index in over if index in values.frame.inner and any(index in axes for axes in heavy)]
-    found = [index for index in (*common, *some) if values.scope.tiled(index)]
-    return found[0] if found else None
+def stepping(values: Values, over: tuple[str, ...], parts: tuple[Expr, ...]) -> str | None:
+    """The inner index to walk so that values of three axes carry two; None where none carries more.
+
+    Of several it is the one on which most reductions inside depend: a loop outside one that they do not depend on
+    would only repeat them.
+    """
+    heavy = [axes for part in parts if len(axes := axes_of(values, part)) > 2]
+    inside = [free_indices(node) for part in parts for node in walk(part) if isinstance(node, Reduce)]
+    found = [index for index in over if index in values.frame.inner and values.scope.tiled(index)]
+    carried = [index for index in found if any(index in axes for axes in heavy)]
+    common = [index for index in carried if all(index in axes for axes in heavy)]
+    return max(common or carried, key=lambda index: sum(index in free for free in inside), default=None)
 
 
 def completed(values: Values, index: str, parts: tuple[Expr, ...]) -> tuple[Expr, ...]:
