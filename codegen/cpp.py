@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from attnc.codegen.comments import WHY
+from attnc.codegen.cpp_fuse import Group, grouped
 from attnc.codegen.cpp_inline import inlined
-from attnc.codegen.cpp_nests import Nests
+from attnc.codegen.cpp_memory import Memory
+from attnc.codegen.cpp_names import ELEMENT
+from attnc.codegen.cpp_nests import indented
 from attnc.ir import kernel as k
 from attnc.ir.kernel import Kernel
 from attnc.source import NOWHERE
@@ -43,11 +46,10 @@ def render(kernel: Kernel) -> str:
     return str(
         _template().render(
             header=[line.rstrip() for line in header],
+            lanes=writer.lanes(),
             places=writer.places(),
             jobs=writer.jobs(),
-            setup=writer.statements(kernel.setup),
-            loops=writer.statements(kernel.loops),
-            finish=writer.statements(kernel.finish),
+            body=writer.statements((*kernel.setup, *kernel.loops, *kernel.finish)),
         )
     )
 
@@ -57,16 +59,21 @@ class Writer:
     """The lines of one kernel."""
 
     kernel: Kernel
-    printer: Nests = field(init=False)
+    printer: Memory = field(init=False)
     line: int = 0
 
     def __post_init__(self) -> None:
         """Prepares the printer of values."""
-        self.printer = Nests(self.kernel)
+        self.printer = Memory(self.kernel)
 
     def spec(self) -> list[str]:
         """The spec's lines with their numbers."""
         return [f"{number:3d} | {line}" for number, line in enumerate(self.kernel.spec, 1) if line.strip()]
+
+    def lanes(self) -> str:
+        """How many values of a tile's rows lie side by side."""
+        parallel = self.kernel.parallel
+        return f"width<{ELEMENT[self.kernel.compute]}>({parallel.tile if parallel else 1})"
 
     # ---- what is known before a job runs -----------------------------------------------------
 
@@ -126,14 +133,20 @@ class Writer:
     def statements(self, body: tuple[k.Statement, ...]) -> list[str]:
         """The lines of statements, each run of one spec line under a comment with it."""
         lines: list[str] = []
-        place = 0
-        while place < len(body):
-            statement = body[place]
-            folds = self.printer.folds_after(body, place)
-            lines += self._comment(statement)
-            lines += self.printer.bind_and_fold(statement, folds) if folds else self._statement(statement)
-            place += 1 + len(folds)
+        for item in grouped(body, self.printer):
+            lines += self._comment(item.made[0] if isinstance(item, Group) else item)
+            lines += self._group(item) if isinstance(item, Group) else self._statement(item)
         return lines
+
+    def _group(self, group: Group) -> list[str]:
+        """The lines of values that share a nest; one takes over another's array where that has become free."""
+        lines, instead = [line for item in group.made for line in _note(item.why)], dict(group.instead)
+        for item in group.made:
+            if item.name in instead:
+                lines.append(f"auto& v_{item.name} = v_{instead[item.name]};")
+            elif item.name in group.stored:
+                lines += self.printer.declare(item.name)
+        return [*lines, *self.printer.together(group.made, group.stored)]
 
     def _comment(self, statement: k.Statement) -> list[str]:
         span = statement.span
@@ -150,7 +163,7 @@ class Writer:
             case k.Load():
                 return printer.load(statement)
             case k.State(name, init):
-                return printer.declare(name) + printer.fill(name, printer.text(init))
+                return printer.declare(name) + printer.assign(name, init)
             case k.Fold(updates):
                 return printer.fold(updates)
             case k.Set(name, value):
@@ -158,7 +171,7 @@ class Writer:
             case k.Loop():
                 return self._loop(statement)
             case k.Guarded(test, body, why):
-                return [*_note(why), f"if ({printer.text(test)}) {{", *_indented(self.statements(body)), "}"]
+                return [*_note(why), f"if ({printer.text(test)}) {{", *indented(self.statements(body)), "}"]
             case k.Store():
                 return printer.store(statement)
 
@@ -169,17 +182,13 @@ class Writer:
         if loop.step == 1:
             head = f"for (int64_t {name} = {lo}; {name} < {hi}; ++{name}) {{"
             with printer.walking(name, None):
-                return [head, *_indented(self.statements(loop.body)), "}"]
+                return [head, *indented(self.statements(loop.body)), "}"]
         count = f"(int)min_<int64_t>({loop.step}, {hi} - {name}_first)" if loop.cut else str(loop.step)
         head = f"for (int64_t {name}_first = {lo}; {name}_first < {hi}; {name}_first += {loop.step}) {{"
         with printer.walking(name, loop.step):
             body = [f"const int {name}_count = {count};", f"(void){name}_count;", *self.statements(loop.body)]
-        return [head, *_indented(body), "}"]
+        return [head, *indented(body), "}"]
 
 
 def _note(why: str) -> list[str]:
     return [f"// {WHY[why]}"] if WHY[why] else []
-
-
-def _indented(lines: list[str]) -> list[str]:
-    return ["  " + line for line in lines]

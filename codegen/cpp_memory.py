@@ -1,0 +1,75 @@
+"""Reads and writes of tensors in C++."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from attnc.codegen.cpp_products import Products
+from attnc.ir import kernel as k
+
+
+@dataclass
+class Memory(Products):
+    """Prints the statements of one kernel."""
+
+    def load(self, load: k.Load) -> list[str]:
+        """A read: in place where only products want it, else into an array of the type of arithmetic."""
+        if load.name in self.viewable:
+            self.views[load.name] = load
+            return []
+        kind = self.named[load.name]
+        tensor = self.tensor(load.tensor)
+        spots = [self._offset(self.text(sub), load, place) for place, sub in enumerate(load.subs)]
+        address = " + ".join(f"{spot} * {tensor}_s[{place}]" for place, spot in enumerate(spots)) or "0"
+        tests = [
+            self.text(test) if self._text(test)[1] > 7 else f"({self.text(test)})"
+            for test in load.when
+            if not isinstance(test, k.Inside)
+        ]
+        if self.parallel in kind.axes:
+            tests.append(f"{self.parallel}_ < {self.parallel}_count")
+        for place, sub in enumerate(load.subs):
+            if not isinstance(sub, k.Coord | k.Const):
+                tests.append(f"(uint64_t){spots[place]} < (uint64_t){tensor}_n[{place}]")
+        real = kind.dtype in ("float32", "float64", "float16", "bfloat16")
+        value = f"real({tensor}[{address}])" if real else f"{tensor}[{address}]"
+        guarded = f"{' && '.join(tests)} ? {value} : 0" if tests else value
+        if not kind.axes:
+            return [f"const {self.element(load.name)} v_{load.name} = {guarded};", f"(void)v_{load.name};"]
+        return [*self.declare(load.name), *self._by_rows(kind.axes, f"{self._element(load.name)} = {guarded};")]
+
+    def store(self, store: k.Store) -> list[str]:
+        """A value written to an output, lanes outside the axis left out."""
+        before, value = self._computed(store.value)
+        param = next(param for param in self.kernel.params if param.name == store.tensor)
+        tensor = self.tensor(store.tensor)
+        axes = tuple(dict.fromkeys(axis for sub in store.subs for axis in self.type_of(sub).axes))
+        spots = [self._offset(self.text(sub), store, place) for place, sub in enumerate(store.subs)]
+        address = " + ".join(f"{spot} * {tensor}_s[{place}]" for place, spot in enumerate(spots)) or "0"
+        kinds = {"float32": "float", "float64": "double", "int64": "int64_t", "int32": "int32_t"}
+        kind = kinds.get(param.dtype, param.dtype)
+        text = self.text(value)
+        real = param.dtype in ("float32", "float64", "float16", "bfloat16")
+        plain = _uncast(value) if param.dtype in ("float16", "bfloat16") else value
+        text = f"stored<{kind}>({self.text(plain)})" if real else f"({kind})({text})"
+        guard = f"if ({self.parallel}_ < {self.parallel}_count) " if self.parallel in axes else ""
+        return [*before, *self._by_rows(axes, f"{guard}{tensor}[{address}] = {text};")]
+
+    def _computed(self, value: k.Value) -> tuple[list[str], k.Value]:
+        """A value that is there: lanes are computed first, for they are written one by one."""
+        before, value = self.prepared(value, None)
+        if isinstance(value, k.Use) or not self.varies(value):
+            return before, value
+        name = self._temporary(value)
+        return [*before, *self.declare(name), *self.written(name, value)], k.Use(name)
+
+    def _by_rows(self, axes: tuple[str, ...], line: str) -> list[str]:
+        """A nest of single elements; what a row of a tile has lies side by side in memory."""
+        rows = tuple(axis for axis in axes if axis == self.parallel)
+        return self.over((*rows, *(axis for axis in axes if axis != self.parallel)), [line])
+
+
+def _uncast(value: k.Value) -> k.Value:
+    if isinstance(value, k.Map) and value.op.startswith("cast:"):
+        return value.args[0]
+    return value

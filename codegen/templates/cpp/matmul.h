@@ -1,0 +1,106 @@
+// The matrix products of a tile: out[r][m] = sum over k of w(r, k) * x[k][m].
+// x and out lie with the parallel index last; w is read where it lies, by two strides.
+#pragma once
+#include "halves.h"
+
+namespace attnc {
+
+// Here alone products and sums are joined; elsewhere that would make equal expressions differ from loop to loop.
+template <int ROWS, int LANES, class T, class W>
+#if !defined(__clang__)
+__attribute__((noinline, optimize("fp-contract=fast")))
+#endif
+void block(int64_t depth, const T* keep, T* out, int64_t out_row, const W* w, int64_t w_row, int64_t w_depth, const T* x, int64_t x_row) {
+#if defined(__clang__)
+#pragma clang fp contract(fast)
+#endif
+  typedef typename Vector<BYTES, T>::type V;
+  constexpr int N = BYTES / sizeof(T), C = LANES / N;
+  V sum[ROWS][C];
+  #pragma GCC unroll 8
+  for (int r = 0; r < ROWS; ++r)
+    #pragma GCC unroll 8
+    for (int c = 0; c < C; ++c) sum[r][c] = V{};
+  for (int64_t k = 0; k < depth; ++k) {
+    V b[C];
+    #pragma GCC unroll 8
+    for (int c = 0; c < C; ++c) b[c] = *(const V*)(x + k * x_row + c * N);
+    #pragma GCC unroll 8
+    for (int r = 0; r < ROWS; ++r) {
+      const T a = (T)w[r * w_row + k * w_depth];
+      #pragma GCC unroll 8
+      for (int c = 0; c < C; ++c) sum[r][c] += a * b[c];
+    }
+  }
+  #pragma GCC unroll 8
+  for (int c = 0; c < C; ++c) {
+    const V times = keep ? *(const V*)(keep + c * N) : V{};
+    #pragma GCC unroll 8
+    for (int r = 0; r < ROWS; ++r) {
+      V* place = (V*)(out + r * out_row + c * N);
+      *place = keep ? times * *place + sum[r][c] : sum[r][c];
+    }
+  }
+}
+
+template <int BM, class T> struct Ones {
+  alignas(64) T values[BM];
+  constexpr Ones() : values() { for (int m = 0; m < BM; ++m) values[m] = 1; }
+};
+template <int BM, class T> inline constexpr Ones<BM, T> ones;
+
+// out = keep * out + the product, the product alone where there is no `keep`. Long sums are added in stretches: one
+// running sum would lose the low bits of its last terms.
+template <int BM, class T, class W>
+inline void matmul(int64_t rows, int64_t depth, T* out, const W* w, int64_t w_row, int64_t w_depth, const T* x, const T* keep = nullptr) {
+  constexpr int N = BYTES / sizeof(T);
+  constexpr int LANES = BM % (4 * N) == 0 ? 4 * N : BM % (2 * N) == 0 ? 2 * N : N;
+  constexpr int64_t STRETCH = 256;
+  static_assert(BM % LANES == 0, "a tile of rows is a multiple of the vector");
+  for (int64_t k = 0; k == 0 || k < depth; k += STRETCH) {
+    const int64_t part = min_(STRETCH, depth - k);
+    const T* times = k > 0 ? ones<BM, T>.values : keep;
+    for (int m = 0; m < BM; m += LANES) {
+      const W* from = w + k * w_depth;
+      const T* own = times ? times + m : nullptr;
+      int64_t r = 0;
+      for (; r + 6 <= rows; r += 6) block<6, LANES>(part, own, out + r * BM + m, BM, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
+      for (; r + 4 <= rows; r += 4) block<4, LANES>(part, own, out + r * BM + m, BM, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
+      for (; r + 2 <= rows; r += 2) block<2, LANES>(part, own, out + r * BM + m, BM, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
+      for (; r < rows; ++r) block<1, LANES>(part, own, out + r * BM + m, BM, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
+    }
+  }
+}
+
+// 16-bit operands are widened a panel at a time: what is read for every column of a tile is converted once.
+template <int BM, class H>
+inline void widened(int64_t rows, int64_t depth, float* out, const H* w, int64_t w_row, int64_t w_depth, const float* x, const float* keep) {
+  constexpr int64_t SIDE = 64;
+  alignas(64) float panel[SIDE * SIDE];
+  const bool across = w_row == 1 && w_depth != 1;  // whichever lies side by side stays so
+  for (int64_t r = 0; r < rows; r += SIDE)
+    for (int64_t k = 0; k == 0 || k < depth; k += SIDE) {
+      const int64_t high = min_(SIDE, rows - r), deep = min_(SIDE, depth - k);
+      const int64_t outer = across ? deep : high, inner = across ? high : deep;
+      const int64_t step = across ? w_depth : w_row, unit = across ? w_row : w_depth;
+      const H* from = w + r * w_row + k * w_depth;
+      for (int64_t i = 0; i < outer; ++i) {
+        if (unit == 1)
+          #pragma omp simd
+          for (int64_t j = 0; j < inner; ++j) panel[i * SIDE + j] = real(from[i * step + j]);
+        else
+          for (int64_t j = 0; j < inner; ++j) panel[i * SIDE + j] = real(from[i * step + j * unit]);
+      }
+      matmul<BM>(high, deep, out + r * BM, (const float*)panel, across ? 1 : SIDE, across ? SIDE : 1, x + k * BM, k > 0 ? ones<BM, float>.values : keep);
+    }
+}
+template <int BM>
+inline void matmul(int64_t rows, int64_t depth, float* out, const bfloat16* w, int64_t w_row, int64_t w_depth, const float* x, const float* keep = nullptr) {
+  widened<BM>(rows, depth, out, w, w_row, w_depth, x, keep);
+}
+template <int BM>
+inline void matmul(int64_t rows, int64_t depth, float* out, const float16* w, int64_t w_row, int64_t w_depth, const float* x, const float* keep = nullptr) {
+  widened<BM>(rows, depth, out, w, w_row, w_depth, x, keep);
+}
+
+}  // namespace attnc
