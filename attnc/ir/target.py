@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from attnc.diagnostics import error
@@ -37,6 +37,15 @@ class Target:
     def threads(self) -> int:
         """The threads of a program."""
         return self.warp * self.warps
+
+    @property
+    def few(self) -> int:
+        """Rows that the smallest tile holds."""
+        return self.rows[-1]
+
+    def for_rows(self, rows: int) -> Target:
+        """The machine for calls of so many rows: of few it makes one small tile, of more what is best for long ones."""
+        return replace(self, rows=self.rows[-1:]) if rows <= self.few else self
 
 
 _GPU = ((128, 64, 32, 16), (128, 64, 32, 16))

@@ -21,7 +21,7 @@ from attnc.runtime.types import DTYPES, value_types
 
 if TYPE_CHECKING:
     from attnc.passes.tiles import Tiles
-    from attnc.runtime.execute import StageRun
+    from attnc.runtime.streams import StageRun
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,11 @@ from attnc.ir.cascade import Cascade
 from attnc.ir.serial import dump, load
 from attnc.ir.stage import Host, Plan, Stream
 from attnc.library import Library, Spec, digest, module_path
+from attnc.passes.split import Split, split, splits
 from attnc.runtime import cache
 from attnc.runtime.carry import with_carries
 from attnc.runtime.needs import Needs, needs_of
+from attnc.runtime.spans import Cutting
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,29 @@ class Program:
         """What each stage needs, by its name."""
         return {stage.name: needs_of(stage, self.explicit) for stage in self.plan.stages}
 
+    @cached_property
+    def cuttings(self) -> dict[str, Cutting]:
+        """How calls cut each stream into spans, by its name."""
+        return {stage.name: Cutting(stage, self.explicit) for stage in self.streams}
+
     @property
     def streams(self) -> tuple[Stream, ...]:
         """The streamed stages."""
         return tuple(stage for stage in self.plan.stages if isinstance(stage, Stream))
+
+    @cached_property
+    def splits(self) -> dict[str, Split]:
+        """Each stream that can be cut into spans as two, by its name."""
+        return {stage.name: split(stage, self.explicit) for stage in self.streams if splits(stage)}
+
+    @cached_property
+    def pairs(self) -> dict[str, Program]:
+        """Those two as a program each, whose kernels are kept as others are."""
+        found = {}
+        for name, pair in self.splits.items():
+            plan = Plan((pair.spans, pair.merge))
+            found[name] = Program(cache.key(self.key, "split", name), self.stated, pair.cascade, plan)
+        return found
 
     @property
     def heavy(self) -> tuple[Host, ...]:
