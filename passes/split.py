@@ -30,10 +30,16 @@ class Split:
     span: str
     reach: str
 
+    @property
+    def states(self) -> tuple[Tensor, ...]:
+        """The tensors that hold the states of all spans."""
+        names = {item.tensor for item in self.spans.monoid.finishes}
+        return tuple(item for item in self.cascade.tensors if item.name in names)
+
 
 def splits(stream: Stream) -> bool:
-    """Whether a stream can be cut: it walks positions with a state of its own for each row."""
-    return stream.stream is not None and stream.columns is None
+    """Whether a stage can be cut: it walks positions."""
+    return stream.stream is not None
 
 
 def split(stream: Stream, cascade: Cascade) -> Split:

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 
-from attnc.ir.cascade import Cascade
+from attnc.ir.cascade import Cascade, Size
 from attnc.ir.sizes import whole
 from attnc.ir.stage import Segment, Stream
 from attnc.ir.target import Target
+from attnc.ir.walk import walk
 from attnc.passes.areas import conditions
 from attnc.passes.masks import Branch, measured
 from attnc.passes.split import splits
@@ -44,10 +45,10 @@ class Cutting:
         if forced.isdecimal() and int(forced) > 0:
             return int(forced)
         workers, jobs = WORKERS[target.kind], self._jobs(sizes, target)
-        if jobs * SCARCE > workers:
+        if not jobs or jobs * SCARCE > workers:
             return 1
-        spans = min(workers // max(1, jobs), self._longest(sizes) // LEAST[target.kind])
-        return spans if spans > 1 and self._mostly_seen(sizes) else 1
+        spans = min(workers // jobs, self._longest(sizes) // LEAST[target.kind])
+        return spans if spans > 1 and (self.stage.columns is not None or self._mostly_seen(sizes)) else 1
 
     def lengths(self, sizes: Sizes, spans: int, tile: int) -> tuple[int, int]:
         """At most so many spans that together hold every position, and the positions of each: whole tiles."""
@@ -55,12 +56,19 @@ class Cutting:
         reach = max(1, -(-length // (spans * tile))) * tile
         return max(1, -(-length // reach)), reach
 
+    def known(self, sizes: Sizes) -> bool:
+        """Whether these extents decide the rows and spans of a call."""
+        outer = {*self.stage.grid, self.stage.parallel}
+        ranges = [item for item in self.cascade.ranges if item.index in outer]
+        nodes = (node for item in (*ranges, *self.stage.monoid.segments) for node in walk(item))
+        return all(node.index in sizes for node in nodes if isinstance(node, Size))
+
     def rows(self, sizes: Sizes) -> int | None:
         """The rows of a call, over all tiles; None where a stage has no rows."""
         return None if self.stage.parallel is None else self._extent(self.stage.parallel, sizes)
 
     def _jobs(self, sizes: Sizes, target: Target) -> int:
-        tiles = -(-(self.rows(sizes) or 1) // target.rows[0])
+        tiles = prod(-(-self._extent(index, sizes) // target.rows[0]) for index in self.stage.tiled)
         return tiles * prod(self._extent(index, sizes) for index in self.stage.grid)
 
     def _extent(self, index: str, sizes: Sizes) -> int:
