@@ -60,11 +60,10 @@ def planned(cascade: Cascade) -> Plan:
 def split(cascade: Cascade, found: Plan) -> Plan:
     """The plan with each stream that can be cut into spans as two: what runs where a call has few rows."""
     from attnc.passes.split import split as cut
-    from attnc.passes.split import splits
 
     stages: list[Stage] = []
     for stage in found.stages:
-        if isinstance(stage, Stream) and splits(stage):
+        if isinstance(stage, Stream) and stage.stream is not None:
             pair = cut(stage, cascade)
             stages += [pair.spans, pair.merge]
         else:

@@ -37,13 +37,8 @@ class Split:
         return tuple(item for item in self.cascade.tensors if item.name in names)
 
 
-def splits(stream: Stream) -> bool:
-    """Whether a stage can be cut: it walks positions."""
-    return stream.stream is not None
-
-
 def split(stream: Stream, cascade: Cascade) -> Split:
-    """A stream as two: the states of its spans, and their merge.
+    """A stream that walks positions as two: the states of its spans, and their merge.
 
     Before   a state that all positions enter, and the outputs over it
     After    for each span the state that its positions enter, stored; a stream over the spans whose points are

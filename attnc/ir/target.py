@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal
 
 from attnc.diagnostics import error
@@ -45,7 +46,12 @@ class Target:
 
     def for_rows(self, rows: int) -> Target:
         """The machine for calls of so many rows: of few it makes one small tile, of more what is best for long ones."""
-        return replace(self, rows=self.rows[-1:]) if rows <= self.few else self
+        return _with_few_rows(self) if rows <= self.few else self
+
+
+@cache
+def _with_few_rows(target: Target) -> Target:
+    return replace(target, rows=target.rows[-1:])
 
 
 _GPU = ((128, 64, 32, 16), (128, 64, 32, 16))

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from attnc.diagnostics import AttnError, error
 from attnc.grammar.read import read
@@ -17,11 +18,13 @@ from attnc.ir.cascade import Cascade
 from attnc.ir.serial import dump, load
 from attnc.ir.stage import Host, Plan, Stream
 from attnc.library import Library, Spec, digest, module_path
-from attnc.passes.split import Split, split, splits
 from attnc.runtime import cache
 from attnc.runtime.carry import with_carries
 from attnc.runtime.needs import Needs, needs_of
 from attnc.runtime.spans import Cutting
+
+if TYPE_CHECKING:
+    from attnc.passes.split import Split
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,9 @@ class Program:
     @cached_property
     def splits(self) -> dict[str, Split]:
         """Each stream that can be cut into spans as two, by its name."""
-        return {stage.name: split(stage, self.explicit) for stage in self.streams if splits(stage)}
+        from attnc.passes.split import split
+
+        return {stage.name: split(stage, self.explicit) for stage in self.streams if stage.stream is not None}
 
     @cached_property
     def pairs(self) -> dict[str, Program]:

@@ -3,7 +3,8 @@ on any number of threads.
 
 A call is cut where it has far fewer jobs (grid points and tiles of rows) than large machines have workers. A merge
 reads and writes a state once for each span; a position of the stream costs about as much, whatever the state, since
-it enters each of its values. So the least length of a span bounds what cutting can cost, to a thousandth or so.
+it enters each of its values. So the least length of a span bounds what cutting costs in work, and the least length
+of a stream what the launch of a second kernel costs beside it.
 """
 
 from __future__ import annotations
@@ -13,20 +14,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
+from typing import TYPE_CHECKING
 
 from attnc.ir.cascade import Cascade, Size
 from attnc.ir.sizes import whole
 from attnc.ir.stage import Segment, Stream
 from attnc.ir.target import Target
 from attnc.ir.walk import walk
-from attnc.passes.areas import conditions
-from attnc.passes.masks import Branch, measured
-from attnc.passes.split import splits
+
+if TYPE_CHECKING:
+    from attnc.passes.masks import Branch
 
 Sizes = Mapping[str, int]
 WORKERS = {"cpu": 64, "cuda": 256, "hip": 256}
 SCARCE = 4  # a machine this many times larger than the jobs of a call is worth cutting for
 LEAST = {"cpu": 1024, "cuda": 256, "hip": 256}  # positions of a span
+SHORT = 4096  # streams of fewer positions stay whole
 PROBES = 4  # rows that stand for all where it is asked what a mask leaves
 
 
@@ -39,16 +42,15 @@ class Cutting:
 
     def spans(self, sizes: Sizes, target: Target) -> int:
         """How many spans a call cuts the stream into: 1 where it is not cut; ATTNC_SPANS overrules the choice."""
-        if not splits(self.stage):
+        if self.stage.stream is None:
             return 1
         forced = os.environ.get("ATTNC_SPANS", "")
         if forced.isdecimal() and int(forced) > 0:
             return int(forced)
         workers, jobs = WORKERS[target.kind], self._jobs(sizes, target)
-        if not jobs or jobs * SCARCE > workers:
+        if not jobs or jobs * SCARCE > workers or self._longest(sizes) < SHORT or not self._mostly_seen(sizes):
             return 1
-        spans = min(workers // jobs, self._longest(sizes) // LEAST[target.kind])
-        return spans if spans > 1 and (self.stage.columns is not None or self._mostly_seen(sizes)) else 1
+        return min(workers // jobs, self._longest(sizes) // LEAST[target.kind])
 
     def lengths(self, sizes: Sizes, spans: int, tile: int) -> tuple[int, int]:
         """At most so many spans that together hold every position, and the positions of each: whole tiles."""
@@ -58,7 +60,7 @@ class Cutting:
 
     def known(self, sizes: Sizes) -> bool:
         """Whether these extents decide the rows and spans of a call."""
-        outer = {*self.stage.grid, self.stage.parallel}
+        outer = {*self.stage.grid, *self.stage.tiled}
         ranges = [item for item in self.cascade.ranges if item.index in outer]
         nodes = (node for item in (*ranges, *self.stage.monoid.segments) for node in walk(item))
         return all(node.index in sizes for node in nodes if isinstance(node, Size))
@@ -78,6 +80,8 @@ class Cutting:
     @cached_property
     def _segments(self) -> tuple[tuple[Segment, tuple[Branch, ...]], ...]:
         """The segments with positions, and the alternatives of their conditions."""
+        from attnc.passes.areas import conditions
+
         numbered = [(n, item) for n, item in enumerate(self.stage.monoid.segments) if item.index is not None]
         return tuple((item, conditions(self.stage, n, self.cascade).branches) for n, item in numbered)
 
@@ -87,6 +91,10 @@ class Cutting:
 
     def _mostly_seen(self, sizes: Sizes) -> bool:
         """Whether the conditions leave at least half of the positions, as far as their bounds tell."""
+        from attnc.passes.masks import measured
+
+        if self.stage.columns is not None:
+            return True
         rows, seen, every = self._probes(sizes), 0, 0
         for segment, branches in self._segments:
             axis = (whole(segment.lo, sizes), whole(segment.hi, sizes))

@@ -19,7 +19,7 @@ from attnc.ir.target import Target
 from attnc.ir.types import types_of
 from attnc.ir.walk import walk
 from attnc.passes.lower import lower
-from attnc.passes.split import split, splits
+from attnc.passes.split import split
 from attnc.runtime.attention import Attention
 from attnc.runtime.draw import draw
 from attnc.runtime.needs import compiled_in, stream_tensors
@@ -68,7 +68,7 @@ def compared(
     inputs = draw(analysed.stated, sizes, {}, torch.float64, seed)
     if hidden is not None:
         inputs["B"][..., hidden] = -torch.inf
-    stages = [stage for stage in analysed.streams if splits(stage)]
+    stages = [stage for stage in analysed.streams if stage.stream is not None]
     cascade = analysed.explicit
     for stage in stages:
         read = [name for name in stream_tensors(stage) if name not in inputs]
