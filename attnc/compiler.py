@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from attnc.ir.adjoint import Backward, Tangent
 from attnc.ir.cascade import Cascade
 from attnc.ir.kernel import DType, Kernel
-from attnc.ir.stage import Plan, Stream
+from attnc.ir.stage import Plan, Stage, Stream
 from attnc.ir.target import Target
 from attnc.library import Library, Spec, parse_source
 
@@ -55,6 +55,20 @@ def planned(cascade: Cascade) -> Plan:
     found = plan(cascade)
     check_limits(cascade, found)
     return found
+
+
+def split(cascade: Cascade, found: Plan) -> Plan:
+    """The plan with each stream that can be cut into spans as two: what runs where a call has few rows."""
+    from attnc.passes.split import split as cut
+
+    stages: list[Stage] = []
+    for stage in found.stages:
+        if isinstance(stage, Stream) and stage.stream is not None:
+            pair = cut(stage, cascade)
+            stages += [pair.spans, pair.merge]
+        else:
+            stages.append(stage)
+    return Plan(tuple(stages), found.refusals)
 
 
 def differentiated(cascade: Cascade, found: Plan, wanted: Iterable[str], given: Iterable[str]) -> Backward:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from attnc.cli import add_json, add_spec, option_values
 from attnc.diagnostics import error
 
-PASSES = ("parse", "names", "expand", "monotone", "factor", "flatten", "apart", "plan")
+PASSES = ("parse", "names", "expand", "monotone", "factor", "flatten", "apart", "plan", "split")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,4 +63,6 @@ def _after_each(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
     for name, rewrite in compiler.rewrites().items():
         cascade = rewrite(cascade)
         yield name, show_cascade(cascade)
-    yield "plan", show_plan(compiler.planned(cascade))
+    plan = compiler.planned(cascade)
+    yield "plan", show_plan(plan)
+    yield "split", show_plan(compiler.split(cascade, plan))

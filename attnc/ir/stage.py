@@ -20,7 +20,8 @@ class Segment(Node):
 
     A stream over an axis that is defined by parts has one segment per part; a reduction over an
     ordinary index has one; a value that folds nothing has one of one point. `at` is where on the axis a
-    point lies: 2 * p and 2 * p + 1 are two segments over the same index.
+    point lies: 2 * p and 2 * p + 1 are two segments over the same index. The ends are expressions of sizes,
+    and of a grid index where each program walks a part of its own.
     """
 
     index: str | None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal
 
 from attnc.diagnostics import error
@@ -37,6 +38,20 @@ class Target:
     def threads(self) -> int:
         """The threads of a program."""
         return self.warp * self.warps
+
+    @property
+    def few(self) -> int:
+        """Rows that the smallest tile holds."""
+        return self.rows[-1]
+
+    def for_rows(self, rows: int) -> Target:
+        """The machine for calls of so many rows: of few it makes one small tile, of more what is best for long ones."""
+        return _with_few_rows(self) if rows <= self.few else self
+
+
+@cache
+def _with_few_rows(target: Target) -> Target:
+    return replace(target, rows=target.rows[-1:])
 
 
 _GPU = ((128, 64, 32, 16), (128, 64, 32, 16))

@@ -17,15 +17,16 @@ from attnc.ir.target import find_target
 from attnc.library import Spec
 from attnc.runtime.autograd import differentiable, moving_inputs, wanted_inputs
 from attnc.runtime.bind import Bound, bind
-from attnc.runtime.build import announce, built, target_of
+from attnc.runtime.build import announce, target_of
 from attnc.runtime.carry import NEXT
 from attnc.runtime.convert import setting
-from attnc.runtime.execute import StageRun, execute, owned
+from attnc.runtime.execute import execute, owned
 from attnc.runtime.gradients import backward_for
 from attnc.runtime.memory import enough_memory
 from attnc.runtime.program import Program, analyse
 from attnc.runtime.shapes import checked_shape
 from attnc.runtime.signature import Signature, signature
+from attnc.runtime.streams import StageRun
 
 if TYPE_CHECKING:
     from attnc.runtime.explain import Explanation
@@ -155,7 +156,7 @@ class Attention:
                 outputs, call = differentiable(program, bound, wanted)
                 self.last_run = Run(tuple(call.forward), call.backward, tuple(call.tangent))
                 return outputs
-            outputs, runs = execute(program, bound, lambda *stage: built(program, target, *stage))
+            outputs, runs = execute(program, bound, target)
         self.last_run = Run(tuple(runs))
         return outputs
 

@@ -58,7 +58,7 @@ class _Attention(torch.autograd.Function):
         """The outputs, and what else the backward reads."""
         program = call.gradients.program if call.wanted else call.program
         bound = Bound(dict(zip(call.names, primal(tensors), strict=True)), call.sizes, call.device)
-        found, call.forward[:] = execute(program, bound, call.build(program), call.saved, call.types)
+        found, call.forward[:] = execute(program, bound, call.target, call.saved, call.types)
         return tuple(found[name] for name in (*call.outputs, *call.further))
 
     @staticmethod

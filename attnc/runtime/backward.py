@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from attnc.runtime.bind import Bound
-from attnc.runtime.build import announce, target_of
+from attnc.runtime.build import announce
 from attnc.runtime.call import Call, Tensors
 from attnc.runtime.convert import in_memory
 from attnc.runtime.definition import Function, Values, primal, pulled_back, pushed_forward
@@ -42,9 +42,9 @@ class _Gradients(torch.autograd.Function):
         gradients = gradients_of(call.program, wanted, given)
         whole = call.gradients if call.wanted else gradients
         bound = Bound(_held(call, whole, values), call.sizes, call.device)
-        run_again = again(call.program, bound, call.build(call.program), whole.backward.again)
+        run_again = again(call.program, bound, call.target, whole.backward.again)
         bound = Bound(run_again, call.sizes, call.device)
-        found, runs = run_backward(gradients, bound, incoming, target_of(call.device))
+        found, runs = run_backward(gradients, bound, incoming, call.target)
         call.backward[:] = runs
         return tuple(found[name] for name in _reached(call, wanted, given))
 
@@ -79,7 +79,7 @@ def _held(call: Call, gradients: Gradients, values: Tensors) -> Tensors:
     if not missing:
         return values
     inputs = Bound({name: values[name] for name in call.names}, call.sizes, call.device)
-    found, _ = execute(gradients.program, inputs, call.build(gradients.program), missing, call.types)
+    found, _ = execute(gradients.program, inputs, call.target, missing, call.types)
     return values | {name: found[name] for name in missing}
 
 

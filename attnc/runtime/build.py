@@ -44,7 +44,8 @@ def source_of(
     program: Program, target: Target, stream: Stream, dtypes: Mapping[str, DType], extents: Mapping[str, int]
 ) -> tuple[str, Kernel, str]:
     """The key, the kernel's signature and its source."""
-    key = cache.key(program.key, stream.name, target.name, sorted(dtypes.items()), sorted(extents.items()))
+    place = (target.name, target.rows)
+    key = cache.key(program.key, stream.name, place, sorted(dtypes.items()), sorted(extents.items()))
     kept = cache.get(key, "kernel")
     if kept is not None:
         entry = json.loads(kept)
@@ -65,7 +66,8 @@ def built(
     program: Program, target: Target, stream: Stream, dtypes: Mapping[str, DType], extents: Mapping[str, int]
 ) -> Built:
     """The kernel, ready to launch; one build per process and key."""
-    name = (program.key, stream.name, target.name, tuple(sorted(dtypes.items())), tuple(sorted(extents.items())))
+    place = (target.name, target.rows)
+    name = (program.key, stream.name, place, tuple(sorted(dtypes.items())), tuple(sorted(extents.items())))
     if name not in _BUILT:
         key, kernel, source = source_of(program, target, stream, dtypes, extents)
         launch, fresh = _cpu(kernel, source) if target.kind == "cpu" else _gpu(kernel, source, target)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
 
+from attnc.ir.target import Target
 from attnc.ir.types import types_of
-from attnc.runtime.build import Built, built, target_of
+from attnc.runtime.build import target_of
 from attnc.runtime.definition import Definition
-from attnc.runtime.execute import StageRun
 from attnc.runtime.gradients import Gradients, backward_for
 from attnc.runtime.program import Program
+from attnc.runtime.streams import StageRun
 from attnc.runtime.types import compute_type
 
 Tensors = dict[str, torch.Tensor]
@@ -61,10 +62,10 @@ class Call:
         """What of that is no output."""
         return tuple(name for name in self.saved if name not in self.outputs)
 
-    def build(self, program: Program) -> Callable[..., Built]:
-        """How the stages of a program become kernels here."""
-        target = target_of(self.device)
-        return lambda *stage: built(program, target, *stage)
+    @property
+    def target(self) -> Target:
+        """The machine that kernels are made for."""
+        return target_of(self.device)
 
     def zeros(self, shape: torch.Size, dtype: torch.dtype) -> torch.Tensor:
         """Zeros where the call runs."""

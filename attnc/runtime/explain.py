@@ -21,7 +21,7 @@ from attnc.runtime.types import DTYPES, value_types
 
 if TYPE_CHECKING:
     from attnc.passes.tiles import Tiles
-    from attnc.runtime.execute import StageRun
+    from attnc.runtime.streams import StageRun
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,19 @@ class Setting:
 def explain(program: Program, setting: Setting) -> Explanation:
     """The facts of a program in a setting; what needs extents that are not given is None."""
     chosen = {stage.name: _tiles(stage, program, setting) for stage in program.streams}
+    spans = {stage.name: _spans(stage, program, setting, chosen[stage.name]) for stage in program.streams}
     masks = Masks(program.explicit, setting.shape, chosen)
-    costs = Costs(program, setting.shape, value_types(program.explicit, setting.types), chosen, masks)
+    costs = Costs(program, setting.shape, value_types(program.explicit, setting.types), chosen, spans, masks)
     facts = {
         "attention": program.explicit.name,
         "target": setting.target.name,
         "passes": _passes(program),
         "monoids": [state_of(stage, program.explicit) for stage in program.streams],
         "refusals": [_refusal(item) for item in program.plan.refusals],
-        "stages": [_stage(stage, setting.target, chosen.get(stage.name)) for stage in program.plan.stages],
+        "stages": [
+            _stage(stage, setting.target, chosen.get(stage.name)) | _cut(stage, program, spans)
+            for stage in program.plan.stages
+        ],
         "masks": [row for stage in program.streams for row in masks.rows(stage)],
         "bytes": {"compulsory": costs.compulsory(), "moved": costs.moved(), "peak": costs.peak()},
         "flops": costs.flops(),
@@ -114,6 +118,23 @@ def _stage(stage: Stage, target: Target, tiles: Tiles | None) -> dict[str, Any]:
     return row | {"tiles": sizes, "footprint": tiles.footprint, "choice": list(tiles.lines)}
 
 
+def _cut(stage: Stage, program: Program, spans: Mapping[str, int]) -> dict[str, Any]:
+    """A stream that is cut into spans, with the names of its two kernels."""
+    if spans.get(stage.name, 1) == 1:
+        return {}
+    cut = program.splits[stage.name]
+    return {"plan": "split", "spans": spans[stage.name], "kernels": [cut.spans.name, cut.merge.name]}
+
+
+def _spans(stage: Stream, program: Program, setting: Setting, tiles: Tiles | None) -> int:
+    """How many spans the stream is cut into; 1 where extents are missing."""
+    cutting = program.cuttings[stage.name]
+    if tiles is None or not cutting.known(setting.shape):
+        return 1
+    spans = cutting.spans(setting.shape, setting.target)
+    return cutting.lengths(setting.shape, spans, tiles.stream)[0] if spans > 1 else 1
+
+
 def _tiles(stage: Stream, program: Program, setting: Setting) -> Tiles | None:
     from attnc.passes.tiles import choose_tiles
 
@@ -122,11 +143,13 @@ def _tiles(stage: Stream, program: Program, setting: Setting) -> Tiles | None:
         return None
     types = value_types(program.explicit, setting.types)
     dtypes = {name: DTYPES[kind] for name, kind in types.items()}
-    return choose_tiles(
-        stage, program.explicit, setting.target, dtypes, {index: setting.shape[index] for index in needed}
-    )
+    cutting = program.cuttings[stage.name]
+    rows = cutting.rows(setting.shape) if cutting.known(setting.shape) else None
+    place = setting.target if rows is None else setting.target.for_rows(rows)
+    return choose_tiles(stage, program.explicit, place, dtypes, {index: setting.shape[index] for index in needed})
 
 
 def _ran(run: StageRun) -> dict[str, Any]:
-    row = {"name": run.name, "plan": run.plan, "backend": run.backend, "kernel": run.kernel}
-    return row | {"compiled_now": run.compiled_now, "refusal": run.refusal}
+    row: dict[str, Any] = {"name": run.name, "plan": run.plan, "backend": run.backend, "kernel": run.kernel}
+    row |= {"compiled_now": run.compiled_now, "refusal": run.refusal}
+    return row | ({"spans": run.spans, "merge": run.merge} if run.merge else {})

@@ -19,6 +19,7 @@ from attnc.ir.stage import Stage, Stream
 from attnc.ir.walk import walk
 from attnc.runtime.explain_masks import Masks
 from attnc.runtime.program import Program
+from attnc.runtime.types import compute_type
 
 if TYPE_CHECKING:
     from attnc.passes.tiles import Tiles
@@ -30,12 +31,13 @@ class _UnknownSizeError(Exception):
 
 @dataclass(frozen=True)
 class Costs:
-    """The costs of a program at a shape, for values of these types and the tiles that were chosen."""
+    """The costs of a program at a shape, for values of these types, the tiles and the spans that were chosen."""
 
     program: Program
     shape: Mapping[str, int]
     types: Mapping[str, torch.dtype]
     tiles: Mapping[str, Tiles | None]
+    spans: Mapping[str, int]
     masks: Masks
 
     @property
@@ -104,11 +106,22 @@ class Costs:
         most, stages = 0, self.program.plan.stages
         for position, stage in enumerate(stages):
             alive |= dict.fromkeys(_made(stage))
-            most = max(most, sum(self._size(name) for name in alive))
+            most = max(most, sum(self._size(name) for name in alive) + self._states(stage))
             later = {name for other in stages[position + 1 :] for name in self.program.needs[other.name].tensors}
             kept = later | set(self._cascade.outputs) | set(self._given)  # the caller holds the inputs
             alive = {name: None for name in alive if name in kept}
         return most
+
+    def _states(self, stage: Stage) -> int:
+        """The bytes of the states of a stream's spans; none where it is not cut."""
+        spans = self.spans.get(stage.name, 1)
+        if spans == 1:
+            return 0
+        cut = self.program.splits[stage.name]
+        sizes = {**self.shape, cut.span: spans}
+        width = {"real": compute_type(self.types).itemsize, "int": 8, "bool": 1}
+        shapes = (([whole(hi, sizes) - whole(lo, sizes) for lo, hi in item.axes], item.type) for item in cut.states)
+        return sum(width[kind] * math.prod(shape) for shape, kind in shapes)
 
     def _traffic(self, stage: Stage) -> int:
         written = sum(self._size(name) for name in _made(stage))
@@ -116,6 +129,7 @@ class Costs:
             names = (name for name in self.program.needs[stage.name].tensors if name in self.types)
             return written + sum(self._size(name) for name in names)
         nodes = dict.fromkeys(node for node in walk(stage.monoid) if isinstance(node, Read))
+        written += 2 * self._states(stage)
         return written + self._extent(stage.grid) * sum(self._read(node, stage) for node in nodes)
 
     def _read(self, node: Read, stage: Stream) -> int:

@@ -29,7 +29,7 @@ def _plan(facts: dict[str, Any]) -> str:
     lines = ["plan"]
     for stage in facts["stages"]:
         weight = " (heavy: a slower path)" if stage["heavy"] else ""
-        what = _tiled(stage) if stage["plan"] == "stream" else "host"
+        what = "host" if stage["plan"] == "host" else _tiled(stage)
         lines.append(f"  {stage['name']}: {what}{weight}")
         lines += [f"    {line}" for line in stage.get("choice", [])[1:]]
     return "\n".join(lines)
@@ -38,6 +38,9 @@ def _plan(facts: dict[str, Any]) -> str:
 def _tiled(stage: dict[str, Any]) -> str:
     """What a streamed stage walks, and what it takes in tiles."""
     walked = f"stream over {stage['stream']}, " if stage["stream"] else ""
+    if stage["plan"] == "split":
+        kernels = " and ".join(stage["kernels"])
+        walked = f"stream over {stage['stream']} split into {stage['spans']} spans, kernels {kernels}, "
     return f"{walked}tiles of {stage['parallel']}" + (f" and {stage['columns']}" if stage["columns"] else "")
 
 
@@ -106,6 +109,7 @@ def _ran(facts: dict[str, Any]) -> str:
     lines = []
     for row in facts["ran"]:
         kernel = f", kernel {row['kernel'][:12]}" if row["kernel"] else ""
+        kernel = f" in {row['spans']} spans{kernel}, merge {row['merge'][:12]}" if row.get("merge") else kernel
         code = f", refusal {row['refusal']}" if row["refusal"] else ""
         lines.append(f"  {row['name']}: {row['plan']} on {row['backend']}{kernel}{code}")
     return "\n".join(["the last call ran", *lines]) if lines else ""

@@ -17,11 +17,12 @@ from attnc.ir.target import Target
 from attnc.ir.types import types_of
 from attnc.runtime import cache
 from attnc.runtime.bind import Bound
-from attnc.runtime.build import announce, built
+from attnc.runtime.build import announce
 from attnc.runtime.convert import in_memory
-from attnc.runtime.execute import StageRun, execute
+from attnc.runtime.execute import execute
 from attnc.runtime.needs import carve
 from attnc.runtime.program import Program
+from attnc.runtime.streams import StageRun
 from attnc.runtime.types import compute_type
 
 Tensors = dict[str, torch.Tensor]
@@ -153,7 +154,7 @@ class _Run:
             reason = f" ({stage.refusal.code}: {stage.refusal.reason})" if stage.refusal else ""
             announce(f"attnc: `{stage.name}` of `{program.explicit.name}` by statements, a slower path{reason}")
         types = self.gradients.types(step, program, self.values.types)
-        outputs, ran = execute(program, bound, lambda *stage: built(program, self.target, *stage), types=types)
+        outputs, ran = execute(program, bound, self.target, types=types)
         self.runs += ran
         return {name: outputs[own] for name, own in step.gradients}
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from attnc.diagnostics import AttnError, error
 from attnc.grammar.read import read
@@ -20,6 +21,10 @@ from attnc.library import Library, Spec, digest, module_path
 from attnc.runtime import cache
 from attnc.runtime.carry import with_carries
 from attnc.runtime.needs import Needs, needs_of
+from attnc.runtime.spans import Cutting
+
+if TYPE_CHECKING:
+    from attnc.passes.split import Split
 
 
 @dataclass(frozen=True)
@@ -36,10 +41,31 @@ class Program:
         """What each stage needs, by its name."""
         return {stage.name: needs_of(stage, self.explicit) for stage in self.plan.stages}
 
+    @cached_property
+    def cuttings(self) -> dict[str, Cutting]:
+        """How calls cut each stream into spans, by its name."""
+        return {stage.name: Cutting(stage, self.explicit) for stage in self.streams}
+
     @property
     def streams(self) -> tuple[Stream, ...]:
         """The streamed stages."""
         return tuple(stage for stage in self.plan.stages if isinstance(stage, Stream))
+
+    @cached_property
+    def splits(self) -> dict[str, Split]:
+        """Each stream that can be cut into spans as two, by its name."""
+        from attnc.passes.split import split
+
+        return {stage.name: split(stage, self.explicit) for stage in self.streams if stage.stream is not None}
+
+    @cached_property
+    def pairs(self) -> dict[str, Program]:
+        """Those two as a program each, whose kernels are kept as others are."""
+        found = {}
+        for name, pair in self.splits.items():
+            plan = Plan((pair.spans, pair.merge))
+            found[name] = Program(cache.key(self.key, "split", name), self.stated, pair.cascade, plan)
+        return found
 
     @property
     def heavy(self) -> tuple[Host, ...]:

@@ -46,10 +46,14 @@ class Ends:
     step: int
 
     def __post_init__(self) -> None:
-        """The ends of the axis."""
-        self.start = self.values.frame.plain_size(self.segment.lo)
-        self.end = self.values.frame.plain_size(self.segment.hi)
+        """The ends of the segment: those of its axis, or of the part of it that is the program's."""
         self.name = self.segment.index or ""
+        self.start = self._end("start", self.segment.lo)
+        self.end = self._end("stop", self.segment.hi)
+
+    def _end(self, word: str, expr: Expr) -> k.Value:
+        size = self.values.frame.size(expr)
+        return self.named(word, self.values.cast(self.values.of(expr), "int32")) if size is None else size
 
     # ---- positions -------------------------------------------------------------------------
 

@@ -20,14 +20,15 @@ def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def test_the_passes_are_the_compilers() -> None:
-    assert ("parse", "names", "expand", *compiler.rewrites(), "plan") == PASSES
+    assert ("parse", "names", "expand", *compiler.rewrites(), "plan", "split") == PASSES
 
 
 @pytest.mark.parametrize("name", PASSES)
 def test_after_one_pass(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, SPEC, "--after", name)
     assert json.loads(shown(capsys, SPEC, "--after", name, "--json")) == {name: text.rstrip("\n")}
-    assert ("stream O: one pass over n" if name == "plan" else "attention l2_attention(") in text
+    heads = {"plan": "stream O: one pass over n", "split": "stream O_merge: one pass over span"}
+    assert heads.get(name, "attention l2_attention(") in text
 
 
 def test_after_each_pass_and_what_did_not_change(capsys: pytest.CaptureFixture[str]) -> None:

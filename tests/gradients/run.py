@@ -13,10 +13,10 @@ from attnc.ir.target import find_target
 from attnc.ir.types import types_of
 from attnc.runtime.attention import Attention
 from attnc.runtime.bind import Bound, bind
-from attnc.runtime.build import built
 from attnc.runtime.draw import draw
-from attnc.runtime.execute import StageRun, again, execute
+from attnc.runtime.execute import again, execute
 from attnc.runtime.gradients import Gradients, gradients_of, run_backward
+from attnc.runtime.streams import StageRun
 from tests.programs.run import fresh_memory_is_nan, strided
 
 Tensors = dict[str, torch.Tensor]
@@ -91,9 +91,9 @@ def _in_the_interpreter(
     bound = bind(attention.program().stated, (), inputs)
     held = [name for name in gradients.backward.saved if name not in bound.tensors]
     program = gradients.program
-    values, _ = execute(program, bound, lambda *stage: built(program, place, *stage), held)
+    values, _ = execute(program, bound, place, held)
     incoming = cotangents({name: values[name] for name in program.explicit.outputs}, seed)
     kept = Bound({**bound.tensors, **{name: values[name] for name in held}}, bound.sizes, bound.device)
-    every = again(program, kept, lambda *stage: built(program, place, *stage), gradients.backward.again)
+    every = again(program, kept, place, gradients.backward.again)
     found, runs = run_backward(gradients, Bound(every, bound.sizes, bound.device), incoming, place)
     return {name: found[name] for name in wanted}, incoming, runs

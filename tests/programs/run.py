@@ -14,7 +14,6 @@ from attnc.contract import judge, references
 from attnc.ir.target import find_target
 from attnc.runtime.attention import Attention
 from attnc.runtime.bind import bind
-from attnc.runtime.build import built
 from attnc.runtime.draw import draw
 from attnc.runtime.execute import execute
 from tests.programs.generate import Program
@@ -61,7 +60,7 @@ def outputs_on(attention: Attention, inputs: dict[str, torch.Tensor], target: st
         names = program.stated.outputs
         return dict(zip(names, results if len(names) > 1 else [results], strict=True))
     place = find_target(target)
-    return execute(program, bind(program.stated, (), inputs), lambda *stage: built(program, place, *stage))[0]
+    return execute(program, bind(program.stated, (), inputs), place)[0]
 
 
 def run_program(program: Program, dtype: torch.dtype = torch.float32, target: str = "cpu") -> Outcome:

@@ -1,0 +1,125 @@
+"""The streamed stages of a call under way: by one kernel, or cut into spans by two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+
+from attnc.ir.cascade import Cascade
+from attnc.ir.kernel import DType
+from attnc.ir.sizes import whole
+from attnc.ir.stage import Stream
+from attnc.ir.target import Target
+from attnc.runtime.bind import Bound
+from attnc.runtime.build import Built, built
+from attnc.runtime.program import Program
+from attnc.runtime.types import DTYPES
+
+Kernels = Callable[[Stream, Mapping[str, DType], Mapping[str, int]], Built]
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """What a stage did: its plan, backend, the kernel's key, whether it was compiled now, a refusal's code.
+
+    Where a stream was cut into `spans`, `kernel` gave their states and `merge` the outputs.
+    """
+
+    name: str
+    plan: str
+    backend: str
+    kernel: str | None = None
+    compiled_now: bool = False
+    refusal: str | None = None
+    spans: int = 1
+    merge: str | None = None
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One call under way: the program, its arguments, the types of all tensors, the values so far.
+
+    Kernels are made for `place`, a target, as the call's extents ask; or they are a compiled folder's.
+    """
+
+    program: Program
+    bound: Bound
+    place: Target | Kernels
+    types: Mapping[str, torch.dtype]
+    values: dict[str, torch.Tensor]
+
+    @property
+    def cascade(self) -> Cascade:
+        """The explicit cascade."""
+        return self.program.explicit
+
+
+def stream(call: Execution, stage: Stream) -> StageRun:
+    """A streamed stage run: its outputs are among the call's values."""
+    spans = 1
+    if isinstance(call.place, Target):
+        spans = call.program.cuttings[stage.name].spans(call.bound.sizes, call.place)
+    if spans > 1:
+        return _split(call, stage, spans)
+    kernel = _kernel(call, stage)
+    _launch(call, stage, kernel)
+    return StageRun(stage.name, "stream", kernel.backend, kernel.key, kernel.compiled_now)
+
+
+def _split(call: Execution, stage: Stream, spans: int) -> StageRun:
+    """A stream cut into spans: first their states, then the outputs from these."""
+    cut, own = call.program.splits[stage.name], _around(call, stage)
+    states = _kernel(own, cut.spans)
+    tile = max(axis.tile for axis in states.kernel.axes if axis.extent is None)
+    spans, reach = call.program.cuttings[stage.name].lengths(call.bound.sizes, spans, tile)
+    sizes = {**call.bound.sizes, cut.span: spans, cut.reach: reach}
+    own = replace(own, bound=replace(call.bound, sizes=sizes))
+    _launch(own, cut.spans, states)
+    merge = _kernel(own, cut.merge)
+    _launch(own, cut.merge, merge)
+    call.values.update((item.tensor, own.values[item.tensor]) for item in stage.monoid.finishes)
+    fresh = states.compiled_now or merge.compiled_now
+    return StageRun(stage.name, "split", states.backend, states.key, fresh, spans=spans, merge=merge.key)
+
+
+def _around(call: Execution, stage: Stream) -> Execution:
+    """The call with the states of spans among its tensors, in the type of the stage's arithmetic."""
+    pair = call.program.pairs[stage.name]
+    kinds = {_type(call, name) for name in call.program.needs[stage.name].tensors}
+    plain = {"real": torch.float64 if torch.float64 in kinds else torch.float32, "int": torch.int64, "bool": torch.bool}
+    types = {item.name: plain[item.type] for item in pair.explicit.tensors} | dict(call.types)
+    return replace(call, program=pair, types=types, values=dict(call.values))
+
+
+def _type(call: Execution, name: str) -> torch.dtype:
+    return call.values[name].dtype if name in call.values else call.types[name]
+
+
+def _kernel(call: Execution, stage: Stream) -> Built:
+    """The kernel of a stage for the call's types, compiled-in extents and number of rows."""
+    needs = call.program.needs[stage.name]
+    dtypes = {name: DTYPES[_type(call, name)] for name in needs.tensors}
+    extents = {index: call.bound.sizes[index] for index in needs.compiled_in}
+    if not isinstance(call.place, Target):
+        return call.place(stage, dtypes, extents)
+    rows = call.program.cuttings[stage.name].rows(call.bound.sizes)
+    place = call.place if rows is None else call.place.for_rows(rows)
+    return built(call.program, place, stage, dtypes, extents)
+
+
+def _launch(call: Execution, stage: Stream, kernel: Built) -> None:
+    for finish in stage.monoid.finishes:
+        if finish.tensor not in call.values:
+            call.values[finish.tensor] = _allocate(call, finish.tensor)
+    tensors = call.program.needs[stage.name].tensors
+    kernel.launch({name: call.values[name] for name in tensors}, call.bound.sizes)
+
+
+def _allocate(call: Execution, name: str) -> torch.Tensor:
+    tensor = call.cascade.tensor(name)
+    assert tensor is not None
+    sizes = call.bound.sizes
+    shape = [max(0, whole(hi, sizes) - whole(lo, sizes)) for lo, hi in tensor.axes]
+    return torch.empty(shape, dtype=call.types[name], device=call.bound.device)
