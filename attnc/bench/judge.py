@@ -28,7 +28,8 @@ from attnc.contract import (
 )
 
 FEW_KEYS = 512
-SAMPLE = 16
+FIRST, SPREAD = 8, 24
+"""Sampled rows: the first ones, where few keys share the weight and gradients are largest, and some over all."""
 
 Results = Mapping[str, torch.Tensor]
 
@@ -135,9 +136,10 @@ class Sample:
 
 
 def sample(case: Case, inputs: Tensors) -> Sample:
-    """Rows from the first to the last."""
-    rows = torch.linspace(0, case.queries - 1, min(SAMPLE, case.queries), dtype=torch.float64).round().long()
-    return Sample(case, inputs, rows.to(case.device))
+    """The first rows, and rows from there to the last."""
+    spread = torch.linspace(0, case.queries - 1, SPREAD, dtype=torch.float64).round().long()
+    rows = {*range(min(FIRST, case.queries)), *spread.tolist()}
+    return Sample(case, inputs, torch.tensor(sorted(rows), device=case.device))
 
 
 def _references(computed: Callable[[torch.dtype], Results], dtype: torch.dtype) -> dict[str, Reference]:

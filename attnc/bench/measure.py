@@ -34,7 +34,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One line of the table: medians of a case in one direction, and the verdict on attnc's results.
+    """One line of the table: medians and fastest rounds of a case in one direction, and the verdict on attnc's results.
 
     `operations` are those of the visible scores; `errors` the ratios of error and allowance at the sampled rows, for
     attnc the worst of all; `missing` says why a contestant has no time.
@@ -45,6 +45,7 @@ class Measurement:
     operations: int
     rounds: int
     seconds: Mapping[str, float]
+    fastest: Mapping[str, float]
     errors: Mapping[str, float]
     passed: bool
     missing: Mapping[str, str]
@@ -137,5 +138,6 @@ def _measurement(
 ) -> Measurement:
     seconds = {name: item.median for name, item in timed.items()}
     errors = {name: ratio(verdict) for name, verdict in verdicts.items()}
+    fastest = {name: min(item.seconds) for name, item in timed.items()}
     rounds = len(timed[OURS].seconds)
-    return Measurement(case, direction, operations, rounds, seconds, errors, verdicts[OURS].passed, missing)
+    return Measurement(case, direction, operations, rounds, seconds, fastest, errors, verdicts[OURS].passed, missing)

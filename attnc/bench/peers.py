@@ -110,13 +110,13 @@ def flex(case: Case, inputs: Tensors) -> Call:
     score, mask = _flex_score(case, inputs), _flex_mask(case, inputs)
     extents = (case.batch, None, case.queries, case.keys + (case.row.weights == "sink"))
     block_mask = create_block_mask(mask, *extents, device=case.device) if mask else None
+    compiled: Callable[..., torch.Tensor] = torch.compile(flex_attention, dynamic=False)
 
     def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         gqa = case.key_heads != case.heads
-        return flex_attention(q, k, v, score_mod=score, block_mask=block_mask, enable_gqa=gqa)
+        return compiled(q, k, v, score_mod=score, block_mask=block_mask, enable_gqa=gqa)
 
-    compiled: Call = torch.compile(_maps(case, attend), dynamic=False)
-    return compiled
+    return _maps(case, attend)
 
 
 def _flex_score(case: Case, inputs: Tensors) -> Callable[..., Any] | None:

@@ -123,6 +123,7 @@ def _plain(item: Measurement) -> dict[str, Any]:
         "operations": item.operations,
         "rounds": item.rounds,
         "milliseconds": {name: 1e3 * value for name, value in item.seconds.items()},
+        "fastest": {name: 1e3 * value for name, value in item.fastest.items()},
         "errors": {name: value if isfinite(value) else None for name, value in item.errors.items()},
         "missing": dict(item.missing),
     }
