@@ -22,8 +22,8 @@ LEFT = ("row", "type", "pass")
 DASH = "-"
 LEGEND = (
     "x SDPA, x Flex: their time over attnc's; medians of interleaved rounds.",
-    "GF/s: 4 D operations forward and 10 D backward for each visible score, counted one by one; peak: the share of the "
-    "best matrix product.",
+    "GF/s: 4 D operations forward and 10 D backward for each visible score, counted one by one.",
+    "peak: the share of PyTorch's best matrix product in the same type, which need not be the fastest that there is.",
     "error: the largest over what the numerics contract allows; up to 1 passes, and only then a time counts.",
 )
 

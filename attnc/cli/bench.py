@@ -151,7 +151,7 @@ def _measured(head: Header, suite: Suite, plan: Plan, quiet: bool) -> Iterator[M
 
     say("\n".join([*head.lines(), *LEGEND, "", line(HEAD)]))
     items, cases = [], list(suite.cases())
-    for case in progress(cases, "measuring", len(cases)):
+    for case in progress(cases, "measuring", len(cases)) if quiet else cases:  # else the lines themselves tell
         for item in measured(case, plan):
             say(line(cells(item, head)))
             items.append(item)

@@ -102,8 +102,8 @@ def test_the_plot_is_a_picture(name: str, start: bytes, folder: Path) -> None:
 
 
 def test_bf16_is_judged_as_bf16(capsys: pytest.CaptureFixture[str]) -> None:
-    found = benched(capsys, "--rows", "alibi,sink", "--dtype", "bf16")
-    assert [item["dtype"] for item in found] == ["bf16"] * 4
+    found = benched(capsys, "--rows", "sink", "--dtype", "bf16")
+    assert [item["dtype"] for item in found] == ["bf16"] * 2
     assert all(item["passed"] and 0 < item["errors"]["attnc"] <= 1 for item in found)
 
 
