@@ -71,7 +71,7 @@ def references(
             plain[dtype] = run(cascade, inputs, dtype=dtype).outputs
         r = exact.outputs[name]
         t = plain[dtype][name].double() if dtype in EPS else r
-        if dtype in EPS and _says_nothing(t, r):
+        if dtype in EPS and says_nothing(t, r):
             t = run(cascade, inputs, dtype=torch.float32).outputs[name].to(dtype).double()
         t = r + (t - r) * (EPS[types[name]] / EPS[dtype]) if types[name] == torch.float64 else t
         found[name] = Reference(r, t, max([float(_largest(r)), *(scales[other] for other in operands[name])]))
@@ -89,7 +89,7 @@ def gradient_references(
         dtype = inputs[name].dtype
         narrow = torch.float32 if dtype == torch.float64 else dtype
         r, t = exact[name], _gradients(cascade, inputs, incoming, names, narrow)[name].double()
-        if _says_nothing(t, r):
+        if says_nothing(t, r):
             t = _gradients(cascade, inputs, incoming, names, torch.float32)[name].to(narrow).double()
         t = r + (t - r) * (EPS[dtype] / EPS[narrow]) if dtype == torch.float64 else t
         slack, scale = float(_largest(t - r)), _scale(exact, name)
@@ -132,7 +132,7 @@ def _gradients(
     return dict(zip(wanted, found, strict=True))
 
 
-def _says_nothing(t: torch.Tensor, r: torch.Tensor) -> bool:
+def says_nothing(t: torch.Tensor, r: torch.Tensor) -> bool:
     """Whether t is not finite, or so far off that being as near to r would mean nothing."""
     finite = torch.isfinite(r)
     off = (t - r)[finite].abs().max() if bool(finite.any()) else torch.tensor(0.0)

@@ -11,6 +11,7 @@ import ctypes
 import io
 import os
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,8 @@ def _shell(line: str, patch: pytest.MonkeyPatch) -> str:
     if os.environ["ATTNC_CACHE"] == "/noexec/disk":
         patch.setattr(ctypes, "CDLL", _cannot_be_loaded)
         patch.setenv("ATTNC_CACHE", "cache")
+    if os.environ["ATTNC_CACHE"] == "/no/matplotlib":
+        patch.setitem(sys.modules, "matplotlib.figure", None)
     if os.environ["ATTNC_CACHE"] == "/some/bug":
         patch.setattr(compiler, "planned", _fails)
     assert words[0] == "attnc"

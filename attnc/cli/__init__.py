@@ -1,4 +1,4 @@
-"""The command line: `attnc check|explain|show|compile|run|list`.
+"""The command line: `attnc check|explain|show|compile|run|bench|list`.
 
 Exit codes: 0 success, 1 a check or comparison failed, 2 the spec or the arguments are wrong, 3 a bug in attnc.
 """
@@ -20,6 +20,7 @@ COMMANDS = {
     "show": "the program after a pass, or after each of them",
     "compile": "write kernels, binaries, a manifest and a launcher for a target",
     "run": "run on random or given inputs, verify against the oracle, print timings",
+    "bench": "measure beside SDPA and FlexAttention, in one process, interleaved, judged by the contract",
     "list": "the standard library",
 }
 
