@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import tempfile
@@ -15,8 +16,12 @@ from attnc.ir.kernel import Kernel
 
 HEADERS = Path(__file__).parent / "templates" / "cpp"
 # Left to itself the compiler joins a product and a sum in one loop and not in another: then equal expressions differ.
-FLAGS: tuple[str, ...] = ("-O2", "-march=native", "-std=c++17", "-fopenmp", "-shared", "-fPIC", "-ffp-contract=off")
+FLAGS: tuple[str, ...] = ("-O2", "-std=c++17", "-fopenmp", "-shared", "-fPIC", "-ffp-contract=off")
 FLAGS += ("-fno-math-errno", "-fno-trapping-math")
+# The instructions that kernels may use, by the name in $ATTNC_CPU_ISA; `generic` is what every such processor has.
+X86 = {"avx512": "x86-64-v4", "avx2": "x86-64-v3", "generic": "x86-64"}
+ARM = {"generic": "armv8-a"}
+ISAS = {"native": "native", **(ARM if platform.machine() in ("aarch64", "arm64") else X86)}
 WARNINGS = ("-Wall", "-Werror", "-Wno-unknown-pragmas", "-Wno-psabi", "-Wno-aggressive-loop-optimizations")
 PROBE = '#include <cmath>\n#include <cstdint>\nextern "C" int64_t attnc_probe(int64_t n) { return n + 1; }\n'
 
@@ -47,12 +52,24 @@ def compiler() -> str:
     )
 
 
-@cache
+def flags() -> tuple[str, ...]:
+    """The compiler's flags, for the instructions of $ATTNC_CPU_ISA; error A511 where that names none."""
+    name = os.environ.get("ATTNC_CPU_ISA") or "native"
+    if name not in ISAS:
+        known = ", ".join(f"`{isa}`" for isa in ISAS)
+        raise error("A511", f"ATTNC_CPU_ISA is `{name}`, which names no instructions", helps=(f"it may be {known}",))
+    return (*FLAGS, f"-march={ISAS[name]}")
+
+
 def command() -> tuple[str, ...]:
     """The compiler, its version and the flags: what a binary depends on besides its source."""
-    version = _run([compiler(), "--version"]).stdout
-    target = _run([compiler(), "-march=native", "-Q", "--help=target"]).stdout
-    return (compiler(), version, target, *FLAGS, *WARNINGS)
+    return (compiler(), *_told(compiler(), flags()[-1]), *flags(), *WARNINGS)
+
+
+@cache
+def _told(name: str, target: str) -> tuple[str, str]:
+    """The compiler's version, and what it makes of the name of a processor."""
+    return _run([name, "--version"]).stdout, _run([name, target, "-Q", "--help=target"]).stdout
 
 
 def compile_source(source: str) -> bytes:
@@ -69,7 +86,7 @@ def compile_source(source: str) -> bytes:
     raise error(
         "A901",
         "the compiler refused a generated kernel; this is a bug in attnc",
-        notes=(words, f"the flags were {' '.join((*FLAGS, *WARNINGS))}"),
+        notes=(words, f"the flags were {' '.join((*flags(), *WARNINGS))}"),
         helps=("please report it with the spec and the shapes",),
     )
 
@@ -80,7 +97,7 @@ def _compiled(source: str) -> tuple[subprocess.CompletedProcess[str], bytes | No
         with tempfile.TemporaryDirectory(prefix="attnc-") as folder:
             file, binary = Path(folder, "kernel.cpp"), Path(folder, "kernel.so")
             file.write_text(source, encoding="utf-8")
-            done = _run([compiler(), *FLAGS, *WARNINGS, f"-I{HEADERS}", str(file), "-o", str(binary)])
+            done = _run([compiler(), *flags(), *WARNINGS, f"-I{HEADERS}", str(file), "-o", str(binary)])
             done.stderr = done.stderr.replace(f"{folder}/", "")
             return done, binary.read_bytes() if done.returncode == 0 else None
     except OSError as reason:

@@ -60,7 +60,6 @@ def _furnish(folder: Path, patch: pytest.MonkeyPatch) -> None:
     patch.delenv("TRITON_INTERPRET", raising=False)
     patch.setattr(build, "_BUILT", {})
     patch.setattr(cpp_build, "compiler", cpp_build.compiler.__wrapped__)
-    patch.setattr(cpp_build, "command", cpp_build.command.__wrapped__)
 
 
 def _shell(line: str, patch: pytest.MonkeyPatch) -> str:

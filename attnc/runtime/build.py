@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache as memo
@@ -14,6 +15,7 @@ from attnc.ir.serial import dump, load
 from attnc.ir.stage import Stream
 from attnc.ir.target import Target, find_target
 from attnc.runtime import cache
+from attnc.runtime.machine import check_instructions
 from attnc.runtime.program import Program
 
 Launch = Callable[[Mapping[str, torch.Tensor], Mapping[str, int]], None]
@@ -44,7 +46,7 @@ def source_of(
     program: Program, target: Target, stream: Stream, dtypes: Mapping[str, DType], extents: Mapping[str, int]
 ) -> tuple[str, Kernel, str]:
     """The key, the kernel's signature and its source."""
-    place = (target.name, target.rows)
+    place = (target.name, target.rows, os.environ.get("ATTNC_CPU_ISA") if target.kind == "cpu" else None)
     key = cache.key(program.key, stream.name, place, sorted(dtypes.items()), sorted(extents.items()))
     kept = cache.get(key, "kernel")
     if kept is not None:
@@ -66,7 +68,7 @@ def built(
     program: Program, target: Target, stream: Stream, dtypes: Mapping[str, DType], extents: Mapping[str, int]
 ) -> Built:
     """The kernel, ready to launch; one build per process and key."""
-    place = (target.name, target.rows)
+    place = (target.name, target.rows, os.environ.get("ATTNC_CPU_ISA") if target.kind == "cpu" else None)
     name = (program.key, stream.name, place, tuple(sorted(dtypes.items())), tuple(sorted(extents.items())))
     if name not in _BUILT:
         key, kernel, source = source_of(program, target, stream, dtypes, extents)
@@ -82,6 +84,7 @@ def _cpu(kernel: Kernel, source: str) -> tuple[Launch, bool]:
     from attnc.codegen.cpp_build import command, compile_source
     from attnc.runtime.cpu import launcher
 
+    check_instructions()
     key = cache.key(source, command())
     kept = cache.shared_object(key)
     file = kept or cache.shared_object(key, compile_source(source))

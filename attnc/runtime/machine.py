@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
+
+from attnc.diagnostics import error
 
 NAMES = ("avx", "fma", "f16c", "amx", "bmi", "sse", "asimd", "sve", "bf16", "fp16", "i8mm")
 
@@ -17,3 +20,15 @@ def features() -> frozenset[str]:
         return frozenset()
     lines = (line.partition(":")[2] for line in text.split("\n") if line.startswith(("flags", "Features")))
     return frozenset(word for word in next(lines, "").split() if word.startswith(NAMES))
+
+
+NEEDED = {"avx512": "avx512vl", "avx2": "avx2"}
+
+
+def check_instructions() -> None:
+    """Error A511 where $ATTNC_CPU_ISA asks for instructions that this processor does not have."""
+    name = os.environ.get("ATTNC_CPU_ISA", "")
+    if features() and NEEDED.get(name, "") not in {"", *features()}:
+        raise error(
+            "A511", f"ATTNC_CPU_ISA is `{name}`, and this processor has no such instructions", helps=("unset it",)
+        )

@@ -77,6 +77,8 @@ template <class T> ATTNC_INLINE T fma_(T a, T b, T c) { return fused(a, b, c); }
 ATTNC_INLINE float shifted_(float p, float turn) {
   return bits_<float>((uint32_t)bits_<int32_t>(p) + ((uint32_t)bits_<int32_t>(turn) << 23));
 }
+template <int N> ATTNC_INLINE Lanes<int32_t, N> bits_of(Lanes<float, N> x) { return bits_<Lanes<int32_t, N>>(x); }
+template <int N> ATTNC_INLINE Lanes<float, N> floats_of(Lanes<int32_t, N> x) { return bits_<Lanes<float, N>>(x); }
 template <int N> ATTNC_INLINE Lanes<float, N> shifted_(Lanes<float, N> p, Lanes<float, N> turn) {
   typedef typename Pack<uint32_t, N>::V I;
   constexpr int PARTS = Lanes<float, N>::PARTS;
@@ -127,6 +129,45 @@ ATTNC_FUNCTION(log) ATTNC_FUNCTION(log2) ATTNC_FUNCTION(log1p) ATTNC_FUNCTION(ex
 ATTNC_FUNCTION(erf) ATTNC_FUNCTION(sin) ATTNC_FUNCTION(cos)
 ATTNC_FUNCTION(floor) ATTNC_FUNCTION(ceil) ATTNC_FUNCTION(nearbyint)
 ATTNC_LANES(exp2) ATTNC_LANES(exp)
+
+// ---- logarithms of floats side by side ------------------------------------------------------------
+// x = m * 2^e with m in [sqrt(1/2), sqrt(2)): log m by a polynomial of degree 9, two units in the last place at most.
+template <int N> struct Parted { Lanes<float, N> low, whole; };
+template <int N> ATTNC_INLINE Parted<N> parted_log(Lanes<float, N> x) {
+  typedef Lanes<float, N> L;
+  const Lanes<bool, N> tiny = x < L(1.17549435e-38f);
+  const auto bits = bits_of(select_<L>(tiny, x * L(8388608.0f), x));
+  const auto raised = (bits - Lanes<int32_t, N>(0x3f3504f3)) >> 23;  // 0x3f3504f3: sqrt(1/2)
+  const L m = floats_of(bits - (raised << 23)), r = m - L(1.0f), z = r * r;
+  L p = fma_<L>(7.0376836292e-2f, r, -1.1514610310e-1f);
+  p = fma_<L>(p, r, 1.1676998740e-1f);
+  p = fma_<L>(p, r, -1.2420140846e-1f);
+  p = fma_<L>(p, r, 1.4249322787e-1f);
+  p = fma_<L>(p, r, -1.6668057665e-1f);
+  p = fma_<L>(p, r, 2.0000714765e-1f);
+  p = fma_<L>(p, r, -2.4999993993e-1f);
+  p = fma_<L>(p, r, 3.3333331174e-1f);
+  const L whole = Cast<L>::of(raised) - select_<L>(tiny, 23.0f, 0.0f);
+  return {fma_<L>(p * r, z, fma_<L>(-0.5f, z, r)), whole};
+}
+template <int N> ATTNC_INLINE Lanes<float, N> log_edges(Lanes<float, N> x, Lanes<float, N> y) {
+  typedef Lanes<float, N> L;
+  y = select_<L>(x == L(INF), INF, select_<L>(x == L(0.0f), -INF, y));
+  return select_<L>(x < L(0.0f), NAN, select_<L>(x != x, x, y));
+}
+template <int N> ATTNC_INLINE Lanes<float, N> log_(Lanes<float, N> x) {
+  const auto [low, whole] = parted_log(x);
+  return log_edges(x, fma_<Lanes<float, N>>(whole, 0.693359375f, fma_<Lanes<float, N>>(whole, -2.12194440e-4f, low)));
+}
+template <int N> ATTNC_INLINE Lanes<float, N> log2_(Lanes<float, N> x) {
+  const auto [low, whole] = parted_log(x);
+  return log_edges(x, fma_<Lanes<float, N>>(low, 1.44269504f, whole));
+}
+template <int N> ATTNC_INLINE Lanes<float, N> log1p_(Lanes<float, N> x) {  // what 1 + x loses is made good
+  typedef Lanes<float, N> L;
+  const L u = L(1.0f) + x, y = log_(u) * (x / (u - L(1.0f)));
+  return select_<L>(u == L(1.0f), x, select_<L>(u == L(INF), u, y));
+}
 
 // ---- functions made of these -----------------------------------------------------------------------
 template <class T> ATTNC_INLINE T sigmoid_(T x) { return T(1) / (T(1) + exp_(-x)); }

@@ -83,6 +83,8 @@ template <int N> struct Lanes<bool, N> {  // 0 or -1 in 32 bits
   template <class I> ATTNC_INLINE explicit Lanes(Pack<I, N> x) : pack(converted<int32_t>(x)) {}
   friend ATTNC_INLINE Lanes operator&(Lanes a, Lanes b) { ATTNC_PARTS a.pack.part[p] &= b.pack.part[p]; return a; }
   friend ATTNC_INLINE Lanes operator|(Lanes a, Lanes b) { ATTNC_PARTS a.pack.part[p] |= b.pack.part[p]; return a; }
+  friend ATTNC_INLINE Lanes operator==(Lanes a, Lanes b) { ATTNC_PARTS a.pack.part[p] = ~(a.pack.part[p] ^ b.pack.part[p]); return a; }
+  friend ATTNC_INLINE Lanes operator!=(Lanes a, Lanes b) { ATTNC_PARTS a.pack.part[p] ^= b.pack.part[p]; return a; }
   friend ATTNC_INLINE Lanes operator!(Lanes a) { ATTNC_PARTS a.pack.part[p] = ~a.pack.part[p]; return a; }
 };
 
@@ -100,6 +102,8 @@ template <class T, int N> struct Lanes {
   friend ATTNC_INLINE Lanes operator*(Lanes a, Lanes b) { ATTNC_PARTS a.pack.part[p] *= b.pack.part[p]; return a; }
   friend ATTNC_INLINE Lanes operator/(Lanes a, Lanes b) { ATTNC_PARTS a.pack.part[p] /= b.pack.part[p]; return a; }
   friend ATTNC_INLINE Lanes operator-(Lanes a) { ATTNC_PARTS a.pack.part[p] = -a.pack.part[p]; return a; }
+  friend ATTNC_INLINE Lanes operator<<(Lanes a, int by) { ATTNC_PARTS a.pack.part[p] = a.pack.part[p] << by; return a; }
+  friend ATTNC_INLINE Lanes operator>>(Lanes a, int by) { ATTNC_PARTS a.pack.part[p] = a.pack.part[p] >> by; return a; }
   friend ATTNC_INLINE Mask operator<(Lanes a, Lanes b) { I y; ATTNC_PARTS y.part[p] = a.pack.part[p] < b.pack.part[p]; return Mask(y); }
   friend ATTNC_INLINE Mask operator<=(Lanes a, Lanes b) { I y; ATTNC_PARTS y.part[p] = a.pack.part[p] <= b.pack.part[p]; return Mask(y); }
   friend ATTNC_INLINE Mask operator==(Lanes a, Lanes b) { I y; ATTNC_PARTS y.part[p] = a.pack.part[p] == b.pack.part[p]; return Mask(y); }
