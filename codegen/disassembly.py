@@ -12,8 +12,8 @@ from pathlib import Path
 # Opcodes by kind, those of NVIDIA, then those of AMD; the first pattern that fits says what an instruction is.
 KINDS = {
     "matrix": r"[HIQDO]?G?MMA|UTC\w*MMA|v_mfma|v_smfmac",
-    "control": r"BRA|BAR|BSSY|BSYNC|CALL|RET|WARP|DEPBAR|LDGDEPBAR|NOP|YIELD|SYNCS|FENCE|MEMBAR|"
-    r"UTCBAR|s_(waitcnt|barrier|nop|cbranch|branch|sched|setprio)",
+    "control": r"BRA|BAR|BSSY|BSYNC|CALL|RET|WARP|DEPBAR|LDGDEPBAR|YIELD|SYNCS|FENCE|MEMBAR|"
+    r"UTCBAR|s_(waitcnt|barrier|cbranch|branch|sched|setprio)",
     "functions": r"MUFU|v_(exp|log|rcp|rsq|sqrt|sin|cos)_",
     "spills": r"LDL|STL|scratch_",
     "shared": r"LDS|STS|LDSM|STSM|LDTM|STTM|ds_",
@@ -22,6 +22,7 @@ KINDS = {
     "real": r"F(FMA|MUL|ADD|MNMX|SEL|SETP|SET|CHK|SWZADD)|H(ADD|MUL|FMA)2|v_(pk_)?\w*_f(32|16)|v_cndmask",
     "integer": r"",
 }
+PADDING = ("NOP", "s_nop")  # fills a line of instructions or a wait; not counted
 _PATTERNS = {kind: re.compile(pattern) for kind, pattern in KINDS.items()}
 
 
@@ -33,7 +34,7 @@ def kind_of(opcode: str) -> str:
 def inner_loops(text: str) -> list[Counter[str]]:
     """The instructions of every loop that has none inside, by opcode, in the order of the binary."""
     opcodes, labels, jumps = _parsed(text)
-    spans = [(labels[to], at + 1) for at, to in jumps if labels.get(to, at + 1) <= at]
+    spans = [(labels[to], at + 1) for at, to in jumps if labels.get(to, at) < at]
     inner = [own for own in spans if not any(_inside(other, own) for other in spans)]
     return [Counter(opcodes[start:end]) for start, end in inner]
 
@@ -69,7 +70,7 @@ def _parsed(text: str) -> tuple[list[str], dict[str, int], list[tuple[int, str]]
         for words in _instruction(line):
             if words[0].startswith(("BRA", "s_cbranch", "s_branch")):
                 jumps += [(len(opcodes), to) for to in re.findall(r"\.L_?\w+", " ".join(words))]
-            opcodes.append(words[0].split(".")[0])
+            opcodes += [words[0].split(".")[0]] if words[0] not in PADDING else []
     return opcodes, labels, jumps
 
 

@@ -11,6 +11,8 @@ from attnc.ir.stage import Stream
 from attnc.ir.target import Target
 from attnc.passes.work import Work, work_of
 
+CROWDED = 50  # registers beside those of one accumulator and its product
+CLOSE = 10  # registers that the estimate may be short of
 EXTRA = 0.18  # registers for each score and operation beyond those of plain attention
 TURN = {"cpu": 400.0, "cuda": 600.0, "hip": 600.0}  # cycles to start a turn of the loop, whatever its size
 TYPICAL = 4096  # positions: what tiles waste at the edges of a mask is weighed against a row of this length
@@ -61,21 +63,24 @@ def choose_tiles(
     """
     work = work_of(stream, cascade, dtypes, extents)
     narrow = any(dtype in ("float16", "bfloat16") for dtype in dtypes.values())
-    found = [_weighed(*sides, work, target, narrow) for sides in _candidates(stream, target)]
+    found = [_weighed(*sides, work, target, narrow) for sides in _candidates(stream, target, work)]
     fitting = [item for item in found if not item.fault]
     best = min(fitting or [found[-1]], key=lambda item: (item.cycles, item.footprint, item.registers))
     lines = tuple(_reasons(stream, target, work, best, found))
     return Tiles(best.rows, best.keys, best.footprint, lines, best.warps, best.stages, best.cycles)
 
 
-def _candidates(stream: Stream, target: Target) -> Iterator[tuple[int, int, int]]:
+def _candidates(stream: Stream, target: Target, work: Work) -> Iterator[tuple[int, int, int]]:
     """Rows and positions from large to small; powers of two, 16 at least. One position where only rows are tiled.
 
-    Eight warps take tiles of 64 rows or more: a warp's part of a matrix product is 16 rows, shared by two at most.
+    A warp's part of a matrix product is 16 rows; two share them where several accumulators leave little room.
     """
+    least = 8 if work.further > CROWDED else 16
     for rows in target.rows:
         for keys in target.keys if stream.stream or stream.columns else (1,):
-            yield from ((rows, keys, warps) for warps in target.warps if rows >= 8 * warps or warps == target.warps[0])
+            yield from (
+                (rows, keys, warps) for warps in target.warps if rows >= least * warps or warps == target.warps[0]
+            )
 
 
 def _weighed(rows: int, keys: int, warps: int, work: Work, target: Target, narrow: bool) -> Choice:
@@ -89,7 +94,7 @@ def _weighed(rows: int, keys: int, warps: int, work: Work, target: Target, narro
         registers, onchip = registers_of(rows, keys, warps, work, target), operands
         resident = max(1, target.resident(registers, onchip, warps))
     fault = f"{onchip >> 10} KiB of {target.onchip >> 10}" if onchip > target.onchip else ""
-    fault = f"{registers} registers" if registers > target.registers else fault
+    fault = f"{registers} registers" if target.spent and registers > target.registers - CLOSE else fault
     cycles = _cycles(rows, keys, resident, work, target, narrow)
     return Choice(rows, keys, warps, stages, footprint, registers, *cycles, fault)
 

@@ -56,6 +56,7 @@ def work_of(stream: Stream, cascade: Cascade, dtypes: Mapping[str, DType], exten
     shifted: dict[Node, Node] = {Var(item.shifted): item.lifts[0].body for item in stream.monoid.gauges if item.lifts}
     exprs = dict.fromkeys(substitute(expr, shifted) for lift in lifts for expr in (lift.body, *lift.when))
     others = counter.others(exprs) + 2 * len(stream.monoid.gauges) + len(stream.monoid.accumulators)
+    usual = PLAIN_OTHERS + 2 * (counter.pairs(exprs) + counter.wide() - 2)
     return Work(
         products=counter.products(exprs),
         functions=counter.functions(exprs),
@@ -67,7 +68,7 @@ def work_of(stream: Stream, cascade: Cascade, dtypes: Mapping[str, DType], exten
         live=counter.live(exprs),
         walks=stream.stream is not None and stream.columns is None,
         further=counter.further(exprs),
-        extra=max(0, others - PLAIN_OTHERS - 2 * (counter.pairs(exprs) + counter.wide() - 2)),
+        extra=max(0, others + 3 * counter.integers(exprs) - usual),
     )
 
 
@@ -139,6 +140,11 @@ class _Counter:
         sums = {node for expr in exprs for node in walk(expr) if isinstance(node, Reduce)}
         pairs = [node for node in (*sums, *self._reads(exprs)) if {self.stream.parallel, columns} <= free_indices(node)]
         return max(SCORE_TILES, len(pairs)) + len(self.stream.monoid.accumulators)
+
+    def integers(self, exprs: Iterable[Expr]) -> int:
+        """Reads of 64-bit integers along the positions: comparisons of pairs take two registers a side."""
+        found = (node for node in self._reads(exprs) if free_indices(node) & self._positions)
+        return sum(self.dtypes.get(node.tensor) == "int64" for node in found)
 
     def pairs(self, exprs: Iterable[Expr]) -> int:
         """Inner sums that rows and positions share."""

@@ -63,7 +63,7 @@ class Target:
 
 THREADS = 2048  # of a multiprocessor
 _FRAGMENTS = Registers(1.5, 1.0, 1.0, 0.3, 138)  # operands of products pass through registers
-_WARPGROUPS = Registers(1.5, 1.0, 1.0, 0.95, 82)  # operands are read where they are shared
+_WARPGROUPS = Registers(1.5, 1.0, 1.0, 0.8, 82)  # operands are read where they are shared
 _TENSORS = Registers(2.5, 0.5, 1.5, 1.0, 40)  # sums of products have a memory of their own
 _WAVES = Registers(1.2, 0.25, 10, 4.0, 90)  # every wave holds what is streamed
 _GPU = ((128, 64, 32, 16), (128, 64, 32, 16))
