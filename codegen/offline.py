@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from attnc.codegen.disassembly import disassemble, tool
 from attnc.diagnostics import error
 from attnc.ir.kernel import Kernel
 from attnc.ir.target import Target
@@ -36,6 +37,17 @@ class Resources:
 
 def compile_offline(source: str, kernel: Kernel, target: Target) -> tuple[bytes, Resources]:
     """The binary and the resources of a kernel for a GPU target."""
+    built = _built(source, kernel, target)
+    return built.asm["cubin" if target.kind == "cuda" else "hsaco"], resources_of(built, target, kernel.warps)
+
+
+def disassembly(source: str, kernel: Kernel, target: Target) -> str:
+    """The machine code of a kernel as text."""
+    built = _built(source, kernel, target)
+    return disassemble(built.asm["cubin"]) if target.kind == "cuda" else str(built.asm["amdgcn"])
+
+
+def _built(source: str, kernel: Kernel, target: Target) -> Any:
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
     from triton.compiler import compile as compile_triton
@@ -44,11 +56,9 @@ def compile_offline(source: str, kernel: Kernel, target: Target) -> tuple[bytes,
         function = _function(source, kernel.name, Path(folder, "kernel.py"))
         place = GPUTarget("cuda", target.capability, 32) if target.kind == "cuda" else GPUTarget("hip", target.name, 64)
         signature, constants, aligned = _signature(kernel, function)
-        options = {"num_warps": target.warps, "num_stages": target.stages, "enable_fp_fusion": True}
+        options = {"num_warps": kernel.warps, "num_stages": kernel.stages, "enable_fp_fusion": True}
         program = ASTSource(fn=function, signature=signature, constexprs=constants, attrs=aligned)
-        built = compile_triton(program, target=place, options=options)
-        binary = built.asm["cubin" if target.kind == "cuda" else "hsaco"]
-        return binary, _resources(built, binary, target)
+        return compile_triton(program, target=place, options=options)
 
 
 def _function(source: str, name: str, file: Path) -> Any:
@@ -81,7 +91,7 @@ def _signature(kernel: Kernel, function: Any) -> tuple[dict[str, str], Paths, Pa
     pointers = {f"p_{param.name}": POINTERS[param.dtype] for param in kernel.params}
     strides = {f"{param.name}_s{axis}" for param in kernel.params for axis in range(len(param.base))}
     inner = {f"{param.name}_s{len(param.base) - 1}" for param in kernel.params}
-    signature = {name: pointers.get(name, "i64") for name in names}
+    signature = {name: pointers.get(name, "i32") for name in names}
     constants: Paths = {}
     for name in inner & set(names):
         signature[name] = "constexpr"
@@ -90,20 +100,24 @@ def _signature(kernel: Kernel, function: Any) -> tuple[dict[str, str], Paths, Pa
         signature["DOT"] = "constexpr"
         bf16 = any(param.dtype == "bfloat16" for param in kernel.params)
         constants[(names.index("DOT"),)] = tl.bfloat16 if bf16 else tl.float16
+    if "OFFSET" in signature:
+        signature["OFFSET"] = "constexpr"
+        constants[(names.index("OFFSET"),)] = tl.int32
     aligned = [name for name in names if name in pointers or (name in strides and name not in inner)]
     return signature, constants, {(names.index(name),): [["tt.divisibility", 16]] for name in aligned}
 
 
-def _resources(built: Any, binary: bytes, target: Target) -> Resources:
+def resources_of(built: Any, target: Target, warps: int) -> Resources:
+    """What a kernel that Triton has compiled takes."""
     shared = int(built.metadata.shared)
     if target.kind == "hip":
         text = built.asm["amdgcn"]
         registers = int(_number(text, r"\.vgpr_count:\s*(\d+)"))
         spills = int(_number(text, r"\.vgpr_spill_count:\s*(\d+)")) * 4
-        return Resources(registers, spills, shared, _occupancy(registers, shared, target))
-    usage = _cuobjdump(binary)
-    registers, stack = int(_number(usage, r"REG:(\d+)")), int(_number(usage, r"STACK:(\d+)"))
-    return Resources(registers, stack, shared, _occupancy(registers, shared, target))
+    else:
+        usage = _cuobjdump(built.asm["cubin"])
+        registers, spills = int(_number(usage, r"REG:(\d+)")), int(_number(usage, r"STACK:(\d+)"))
+    return Resources(registers, spills, shared, target.occupancy(registers, shared, warps))
 
 
 def _number(text: str, pattern: str) -> str:
@@ -112,21 +126,8 @@ def _number(text: str, pattern: str) -> str:
 
 
 def _cuobjdump(binary: bytes) -> str:
-    import triton
-
-    tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(binary)
         file.flush()
-        done = subprocess.run(
-            [str(tool), "--dump-resource-usage", file.name], capture_output=True, text=True, check=False
-        )
-        return done.stdout
-
-
-def _occupancy(registers: int, shared: int, target: Target) -> float:
-    """The share of a processor's threads that can be resident: 64 Ki registers, 2048 threads, on-chip bytes."""
-    threads = target.threads
-    by_registers = 65536 // max(1, registers * threads)
-    by_shared = target.onchip // max(1, shared)
-    return min(1.0, min(by_registers, by_shared, 2048 // threads) * threads / 2048)
+        command = [str(tool("cuobjdump")), "--dump-resource-usage", file.name]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout

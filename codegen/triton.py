@@ -53,6 +53,7 @@ def render(kernel: Kernel) -> str:
             *(f"p_{param.name}" for param in kernel.params),
             *writer.numbers(body),
             *(["DOT: tl.constexpr"] if writer.printer.narrow else []),
+            *(["OFFSET: tl.constexpr"] if any("OFFSET)" in line for line in body) else []),
         ],
         body=body,
     )
@@ -198,7 +199,8 @@ class Writer:
         for place, (sub, base) in enumerate(zip(subs, param.base, strict=True)):
             start, own = printer.text(base, MULTIPLIED), printer.type(sub).axes
             position = printer.text(sub, ATOM) if start == "0" else f"({printer.text(sub, ADDED)} - {start})"
-            wide = f"{position}.to(tl.int64)" if own else position
+            walked = isinstance(sub, k.Coord) and printer.steps.get(sub.index, 0) is None
+            wide = f"{position}.to(OFFSET)" if own else f"tl.cast({position}, OFFSET)" if walked else position
             step = f"{wide} * {tensor}_s{place}"
             text += f" + {printer.spread(f'({step})', own, axes) if own else step}"
             if not isinstance(sub, k.Coord | k.Const):

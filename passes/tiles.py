@@ -11,19 +11,27 @@ from attnc.ir.stage import Stream
 from attnc.ir.target import Target
 from attnc.passes.work import Work, work_of
 
-ADDRESSES = 40  # registers of a thread for pointers and bounds
+CROWDED = 50  # registers beside those of one accumulator and its product
+CLOSE = 10  # registers that the estimate may be short of
+EXTRA = 0.18  # registers for each score and operation beyond those of plain attention
 TURN = {"cpu": 400.0, "cuda": 600.0, "hip": 600.0}  # cycles to start a turn of the loop, whatever its size
 TYPICAL = 4096  # positions: what tiles waste at the edges of a mask is weighed against a row of this length
 
 
 @dataclass(frozen=True)
 class Tiles:
-    """Rows of a program, its columns or the positions of a loop turn, the bytes kept on chip, the reasons as lines."""
+    """Rows of a program, its columns or the positions of a loop turn, the bytes kept on chip, the reasons as lines.
+
+    On a GPU also the warps of a program and how many turns ahead it loads; the model's cycles a score.
+    """
 
     parallel: int
     stream: int
     footprint: int
     lines: tuple[str, ...]
+    warps: int = 1
+    stages: int = 1
+    cycles: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,8 @@ class Choice:
 
     rows: int
     keys: int
+    warps: int
+    stages: int
     footprint: int
     registers: int
     cycles: float
@@ -53,42 +63,64 @@ def choose_tiles(
     """
     work = work_of(stream, cascade, dtypes, extents)
     narrow = any(dtype in ("float16", "bfloat16") for dtype in dtypes.values())
-    found = [_weighed(rows, keys, work, target, narrow) for rows, keys in _candidates(stream, target)]
+    found = [_weighed(*sides, work, target, narrow) for sides in _candidates(stream, target, work)]
     fitting = [item for item in found if not item.fault]
-    best = min(fitting or [found[-1]], key=lambda item: (item.cycles, item.footprint))
-    return Tiles(best.rows, best.keys, best.footprint, tuple(_reasons(stream, target, work, best, found)))
+    best = min(fitting or [found[-1]], key=lambda item: (item.cycles, item.footprint, item.registers))
+    lines = tuple(_reasons(stream, target, work, best, found))
+    return Tiles(best.rows, best.keys, best.footprint, lines, best.warps, best.stages, best.cycles)
 
 
-def _candidates(stream: Stream, target: Target) -> Iterator[tuple[int, int]]:
-    """Rows and positions from large to small; powers of two, 16 at least. One position where only rows are tiled."""
+def _candidates(stream: Stream, target: Target, work: Work) -> Iterator[tuple[int, int, int]]:
+    """Rows and positions from large to small; powers of two, 16 at least. One position where only rows are tiled.
+
+    A warp's part of a matrix product is 16 rows; two share them where several accumulators leave little room.
+    """
+    least = 8 if work.further > CROWDED else 16
     for rows in target.rows:
         for keys in target.keys if stream.stream or stream.columns else (1,):
-            yield rows, keys
+            yield from (
+                (rows, keys, warps) for warps in target.warps if rows >= least * warps or warps == target.warps[0]
+            )
 
 
-def _weighed(rows: int, keys: int, work: Work, target: Target, narrow: bool) -> Choice:
-    operands = rows * work.row_bytes + target.stages * keys * work.position_bytes
-    scores = work.live * 4 * rows * keys
-    state = 4 * rows * work.state
-    footprint = operands + scores + state
+def _weighed(rows: int, keys: int, warps: int, work: Work, target: Target, narrow: bool) -> Choice:
+    held, streamed = rows * work.row_bytes, keys * work.position_bytes
+    stages = next((n for n in range(target.stages, 1, -1) if held + n * streamed <= target.onchip), 1)
+    operands = held + stages * streamed
+    footprint = operands + work.live * 4 * rows * keys + 4 * rows * work.state
     if target.kind == "cpu":
-        registers, onchip = 0, footprint
+        registers, onchip, resident = 0, footprint, 1
     else:
-        registers, onchip = (rows * keys * work.live + rows * work.state) // target.threads + ADDRESSES, operands
-    fault = f"{onchip >> 10} KiB" if onchip > target.onchip else ""
-    fault = f"{registers} registers" if registers > target.registers else fault
-    return Choice(rows, keys, footprint, registers, *_cycles(rows, keys, work, target, narrow), fault)
+        registers, onchip = registers_of(rows, keys, warps, work, target), operands
+        resident = max(1, target.resident(registers, onchip, warps))
+    fault = f"{onchip >> 10} KiB of {target.onchip >> 10}" if onchip > target.onchip else ""
+    fault = f"{registers} registers" if target.spent and registers > target.registers - CLOSE else fault
+    cycles = _cycles(rows, keys, resident, work, target, narrow)
+    return Choice(rows, keys, warps, stages, footprint, registers, *cycles, fault)
 
 
-def _cycles(rows: int, keys: int, work: Work, target: Target, narrow: bool) -> tuple[float, str]:
-    """Cycles a score on one core or multiprocessor, and what they are spent on."""
+def registers_of(rows: int, keys: int, warps: int, work: Work, target: Target) -> int:
+    """The registers of a thread, as the target's compiler spends them; two threads at most share a row's scores."""
+    threads, spent = warps * target.warp, target.spent
+    assert spent is not None, "a GPU has registers"
+    scores, state = rows * keys / threads, rows * work.state / threads
+    if not work.walks:
+        return int(scores * work.live + state) + 40
+    addresses = keys * work.position_bytes / (8 * threads)
+    own = spent.score * max(scores, keys * 16 / target.warp) + EXTRA * work.extra * scores
+    own += spent.state * state + spent.address * addresses
+    return int(own + spent.further * work.further + spent.fixed)
+
+
+def _cycles(rows: int, keys: int, resident: int, work: Work, target: Target, narrow: bool) -> tuple[float, str]:
+    """Cycles a score on one core or multiprocessor, and what they are spent on; programs side by side share a wait."""
     matrix = work.products / (target.matrix if narrow else target.real)
     vector = work.functions / target.functions + work.others / target.vector
     moved = work.moved(rows, keys) / target.chip
     parts = {"matrix products": matrix, "functions": vector, "memory": moved}
     busy = sum(parts.values()) if target.kind == "cpu" else max(parts.values())
     corrections = work.state / (keys * target.vector)
-    turn = TURN[target.kind] / (rows * keys)
+    turn = TURN[target.kind] / (rows * keys * resident)
     edges = 1 + (rows + keys) / (2 * TYPICAL)
     return (busy + corrections + turn) * edges, max(parts, key=lambda name: parts[name])
 
@@ -103,14 +135,21 @@ def _reasons(stream: Stream, target: Target, work: Work, best: Choice, found: li
         f"a {unit} takes {work.products} operations in products, {work.functions} in functions, "
         f"{work.others} others; {brought if along else f'it brings {work.row_bytes} bytes'}"
     )
-    registers = f", {best.registers} of {target.registers} registers" if target.kind != "cpu" else ""
+    own = f"{best.warps} warps with {best.registers} of {target.registers} registers, {best.stages} stages"
+    registers = f", {own}" if target.kind != "cpu" else ""
     yield (
         f"tile {best.rows} x {best.keys}: {best.footprint >> 10} KiB live{registers}; "
         f"{best.cycles:.3g} cycles a {unit} by the model of {target.name}, most on {best.bound}"
     )
     others = sorted((item for item in found if not item.fault and item is not best), key=lambda item: item.cycles)
     refused = [item for item in found if item.fault and item.cycles < best.cycles]
-    words = [f"{item.rows} x {item.keys} takes {item.cycles:.3g}" for item in others[:2]]
-    words += [f"{item.rows} x {item.keys} would need {item.fault}" for item in refused[-1:]]
+    named = {id(item): _named(item, target) for item in found}
+    words = [f"{named[id(item)]} takes {item.cycles:.3g}" for item in others[:2]]
+    words += [f"{named[id(item)]} would need {item.fault}" for item in refused[-1:]]
     if words:
         yield "; ".join(words)
+
+
+def _named(item: Choice, target: Target) -> str:
+    warps = f" with {item.warps} warps" if len(target.warps) > 1 else ""
+    return f"{item.rows} x {item.keys}{warps}"

@@ -16,6 +16,8 @@ from attnc.ir.walk import substitute, walk
 FUNCTIONS = frozenset(("exp", "exp2", "log", "log2", "log1p", "expm1", "sigmoid", "softplus", "erf", "gelu", "silu"))
 FUNCTIONS |= {"tanh", "sin", "cos", "pow", "xlogx", "rsqrt", "sqrt"}
 SCORE_TILES = 2  # a tile of scores and one of weights are live at once
+PLAIN_OTHERS = 8  # of causal attention; each further product or accumulator of its backward has two more
+MOST_FURTHER = 100  # registers: of many products a few are live at once
 FREE = frozenset(("real", "int", "stop", "neg"))
 BYTES: dict[DType, int] = {"bool": 1, "float16": 2, "bfloat16": 2, "int32": 4, "float32": 4, "int64": 8, "float64": 8}
 
@@ -26,7 +28,8 @@ class Work:
 
     Per position of the stream, or per column: bytes read. Per row: bytes of operands, values of state. `live` are
     the values held at once per score. Where only rows are tiled, each row counts as one score. `walks`: a row's
-    operands stay while a stream of positions goes by.
+    operands stay while a stream of positions goes by; `further` weighs what its tiles hold beside one product, one
+    accumulator with columns and no value for each position, `extra` are operations beyond those of plain attention.
     """
 
     products: int
@@ -38,6 +41,8 @@ class Work:
     state: int
     live: int
     walks: bool
+    further: int
+    extra: int
 
     def moved(self, rows: int, keys: int) -> float:
         """The bytes read for a score of a tile."""
@@ -50,16 +55,20 @@ def work_of(stream: Stream, cascade: Cascade, dtypes: Mapping[str, DType], exten
     lifts = [lift for item in stream.monoid.parts for lift in item.lifts]
     shifted: dict[Node, Node] = {Var(item.shifted): item.lifts[0].body for item in stream.monoid.gauges if item.lifts}
     exprs = dict.fromkeys(substitute(expr, shifted) for lift in lifts for expr in (lift.body, *lift.when))
+    others = counter.others(exprs) + 2 * len(stream.monoid.gauges) + len(stream.monoid.accumulators)
+    usual = PLAIN_OTHERS + 2 * (counter.pairs(exprs) + counter.wide() - 2)
     return Work(
         products=counter.products(exprs),
         functions=counter.functions(exprs),
-        others=counter.others(exprs) + 2 * len(stream.monoid.gauges) + len(stream.monoid.accumulators),
+        others=others,
         score_bytes=counter.bytes(exprs, row=True, position=True),
         position_bytes=counter.bytes(exprs, row=False, position=True),
         row_bytes=counter.bytes(exprs, row=True, position=False),
         state=0 if stream.columns else sum(counter.width(item.axes) for item in stream.monoid.parts),
         live=counter.live(exprs),
         walks=stream.stream is not None and stream.columns is None,
+        further=counter.further(exprs),
+        extra=max(0, others + 3 * counter.integers(exprs) - usual),
     )
 
 
@@ -131,6 +140,27 @@ class _Counter:
         sums = {node for expr in exprs for node in walk(expr) if isinstance(node, Reduce)}
         pairs = [node for node in (*sums, *self._reads(exprs)) if {self.stream.parallel, columns} <= free_indices(node)]
         return max(SCORE_TILES, len(pairs)) + len(self.stream.monoid.accumulators)
+
+    def integers(self, exprs: Iterable[Expr]) -> int:
+        """Reads of 64-bit integers along the positions: comparisons of pairs take two registers a side."""
+        found = (node for node in self._reads(exprs) if free_indices(node) & self._positions)
+        return sum(self.dtypes.get(node.tensor) == "int64" for node in found)
+
+    def pairs(self, exprs: Iterable[Expr]) -> int:
+        """Inner sums that rows and positions share."""
+        sums = {node for expr in exprs for node in walk(expr) if isinstance(node, Reduce)}
+        return sum(self._of_row(node) and bool(free_indices(node) & self._positions) for node in sums)
+
+    def wide(self) -> int:
+        """Accumulators with columns."""
+        return sum(self.width(item.axes) > 1 for item in self.stream.monoid.accumulators)
+
+    def further(self, exprs: Iterable[Expr]) -> int:
+        """Registers for products of pairs after the first, for values of a position, for accumulators with columns."""
+        along = [one for one in map(free_indices, self._reads(exprs)) if one & self._positions]
+        vectors = sum(self.width(one) == 1 and self.stream.parallel not in one for one in along)
+        further = 15 * max(0, self.pairs(exprs) - 1) + 10 * vectors + 35 * max(0, self.wide() - 1)
+        return min(MOST_FURTHER, further)
 
     def _reads(self, exprs: Iterable[Expr]) -> set[Read]:
         return {node for expr in exprs for node in walk(expr) if isinstance(node, Read)}

@@ -242,7 +242,8 @@ class Kernel(Node):
 
     `sizes` are the run-time scalars in argument order, each with the size expression of the cascade that the
     launcher evaluates for it. `types` gives the TileType of every named value.
-    `compute` is the type of arithmetic and of states. `spec` and `plan` are the lines of the header.
+    `compute` is the type of arithmetic and of states. `spec` and `plan` are the lines of the header. On a GPU a program
+    has `warps`, loads are `stages` turns ahead, and the model expects `cycles` a score and multiprocessor.
     """
 
     name: str
@@ -259,6 +260,9 @@ class Kernel(Node):
     spec: tuple[str, ...] = ()
     plan: tuple[str, ...] = ()
     columns: Axis | None = None
+    warps: int = 1
+    stages: int = 1
+    cycles: float = 0.0
 
     @property
     def tiled(self) -> tuple[Axis, ...]:

@@ -10,12 +10,27 @@ from attnc.diagnostics import error
 
 
 @dataclass(frozen=True, slots=True)
+class Registers:
+    """What a thread's registers are spent on, as measured on compiled kernels: for each of its scores, its values of
+    state, its addresses of 16 streamed bytes, for each further product, vector or accumulator, and in any case.
+    """
+
+    score: float
+    state: float
+    address: float
+    further: float
+    fixed: float
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """One machine. `onchip` is what a program's tiles may fill: L2 per core of a CPU, shared memory of a GPU.
 
     Rates are per cycle and core or multiprocessor: `matrix` operations of 16-bit products (a multiply-add is two),
     `real` of float32 ones, `functions` exponentials and the like, `vector` other operations, `chip` bytes from the
-    cache that all share. `rows` and `keys` are the tile sides to choose from. `warps` and `stages` belong to GPUs.
+    cache that all share. `rows` and `keys` are the tile sides to choose from. To GPUs belong the numbers of `warps` a
+    program may have, the `stages` of loads ahead, the `registers` of a thread, what it has `spent` on what, and the
+    `pool` of a multiprocessor.
     """
 
     name: str
@@ -29,15 +44,22 @@ class Target:
     rows: tuple[int, ...]
     keys: tuple[int, ...]
     warp: int = 1
-    warps: int = 1
+    warps: tuple[int, ...] = (1,)
     stages: int = 1
     registers: int = 0
+    pool: int = 0
+    spent: Registers | None = None
     capability: int = 0
 
-    @property
-    def threads(self) -> int:
-        """The threads of a program."""
-        return self.warp * self.warps
+    def resident(self, registers: int, shared: int, warps: int) -> int:
+        """How many programs a multiprocessor holds at once."""
+        threads = self.warp * warps
+        whole = 8 * -(-max(1, registers) // 8)
+        return min(self.pool // (whole * threads), self.onchip // max(1, shared), THREADS // threads)
+
+    def occupancy(self, registers: int, shared: int, warps: int) -> float:
+        """The share of a multiprocessor's threads that programs fill."""
+        return self.resident(registers, shared, warps) * self.warp * warps / THREADS
 
     @property
     def few(self) -> int:
@@ -54,17 +76,22 @@ def _with_few_rows(target: Target) -> Target:
     return replace(target, rows=target.rows[-1:])
 
 
+THREADS = 2048  # of a multiprocessor
+_FRAGMENTS = Registers(1.5, 1.0, 1.0, 0.3, 138)  # operands of products pass through registers
+_WARPGROUPS = Registers(1.5, 1.0, 1.0, 0.8, 82)  # operands are read where they are shared
+_TENSORS = Registers(2.5, 0.5, 1.5, 1.0, 40)  # sums of products have a memory of their own
+_WAVES = Registers(1.2, 0.25, 10, 4.0, 90)  # every wave holds what is streamed
 _GPU = ((128, 64, 32, 16), (128, 64, 32, 16))
 # A CPU's rates are those of a core with AVX-512; the 16-bit rate is float32's, since operands are widened.
 _TARGETS = (
     Target("cpu", "cpu", 1 << 20, 55, 55, 1.2, 24, 24, (64, 32, 16), (64, 32, 16)),
-    Target("sm_80", "cuda", 163 << 10, 2048, 256, 16, 128, 30, *_GPU, 32, 4, 3, 255, 80),
-    Target("sm_86", "cuda", 99 << 10, 1024, 256, 16, 128, 15, *_GPU, 32, 4, 2, 255, 86),
-    Target("sm_89", "cuda", 99 << 10, 1024, 256, 16, 128, 20, *_GPU, 32, 4, 2, 255, 89),
-    Target("sm_90", "cuda", 227 << 10, 4096, 256, 16, 128, 25, *_GPU, 32, 4, 3, 255, 90),
-    Target("sm_100", "cuda", 227 << 10, 8192, 256, 16, 128, 44, *_GPU, 32, 4, 3, 255, 100),
-    Target("sm_120", "cuda", 99 << 10, 1024, 256, 16, 128, 20, *_GPU, 32, 4, 2, 255, 120),
-    Target("gfx942", "hip", 64 << 10, 2048, 256, 16, 128, 27, *_GPU, 64, 4, 1, 512),
+    Target("sm_80", "cuda", 163 << 10, 2048, 256, 16, 128, 30, *_GPU, 32, (4, 8), 3, 255, 1 << 16, _FRAGMENTS, 80),
+    Target("sm_86", "cuda", 99 << 10, 1024, 256, 16, 128, 15, *_GPU, 32, (4, 8), 2, 255, 1 << 16, _FRAGMENTS, 86),
+    Target("sm_89", "cuda", 99 << 10, 1024, 256, 16, 128, 20, *_GPU, 32, (4, 8), 2, 255, 1 << 16, _FRAGMENTS, 89),
+    Target("sm_90", "cuda", 227 << 10, 4096, 256, 16, 128, 25, *_GPU, 32, (4, 8), 3, 255, 1 << 16, _WARPGROUPS, 90),
+    Target("sm_100", "cuda", 227 << 10, 8192, 256, 16, 128, 44, *_GPU, 32, (4, 8), 3, 255, 1 << 16, _TENSORS, 100),
+    Target("sm_120", "cuda", 99 << 10, 1024, 256, 16, 128, 20, *_GPU, 32, (4, 8), 2, 255, 1 << 16, _FRAGMENTS, 120),
+    Target("gfx942", "hip", 64 << 10, 2048, 256, 16, 128, 27, *_GPU, 64, (4,), 1, 512, 1 << 17, _WAVES),
 )
 TARGETS = {target.name: target for target in _TARGETS}
 

@@ -72,7 +72,7 @@ def built(
     name = (program.key, stream.name, place, tuple(sorted(dtypes.items())), tuple(sorted(extents.items())))
     if name not in _BUILT:
         key, kernel, source = source_of(program, target, stream, dtypes, extents)
-        launch, fresh = _cpu(kernel, source) if target.kind == "cpu" else _gpu(kernel, source, target)
+        launch, fresh = _cpu(kernel, source) if target.kind == "cpu" else _gpu(kernel, source)
         cache.COUNTS["compilations"] += fresh
         backend = "cpp" if target.kind == "cpu" else "triton"
         _BUILT[name] = Built(key, kernel, source, launch, backend, False)
@@ -92,10 +92,10 @@ def _cpu(kernel: Kernel, source: str) -> tuple[Launch, bool]:
     return launcher(file, kernel), kept is None
 
 
-def _gpu(kernel: Kernel, source: str, target: Target) -> tuple[Launch, bool]:
+def _gpu(kernel: Kernel, source: str) -> tuple[Launch, bool]:
     from attnc.runtime.gpu import launcher
 
-    return launcher(source, kernel, target), True
+    return launcher(source, kernel), True
 
 
 @memo

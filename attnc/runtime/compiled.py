@@ -13,7 +13,6 @@ from attnc.diagnostics import AttnError, error
 from attnc.ir.kernel import DType, Kernel
 from attnc.ir.serial import load
 from attnc.ir.stage import Stream
-from attnc.ir.target import find_target
 from attnc.runtime.attention import packed
 from attnc.runtime.autograd import moving_inputs, wanted_inputs
 from attnc.runtime.bind import Bound, bind
@@ -78,7 +77,7 @@ class CompiledAttention:
         else:
             from attnc.runtime.gpu import launcher as gpu_launcher
 
-            launch, backend = gpu_launcher(source, signature, find_target(entry["target"])), "triton"
+            launch, backend = gpu_launcher(source, signature), "triton"
         return Built(entry["role"], signature, source, launch, backend, False)
 
 

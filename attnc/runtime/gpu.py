@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,7 +16,6 @@ from attnc.ir.kernel import Const as KernelConst
 from attnc.ir.kernel import Map as KernelMap
 from attnc.ir.kernel import Size as KernelSize
 from attnc.ir.sizes import SCALAR, whole
-from attnc.ir.target import Target
 from attnc.runtime import cache
 
 
@@ -31,11 +31,9 @@ def load_function(source: str, name: str) -> Any:
     return getattr(module, name)
 
 
-def launcher(
-    source: str, kernel: Kernel, target: Target
-) -> Callable[[Mapping[str, torch.Tensor], Mapping[str, int]], None]:
+def launcher(source: str, kernel: Kernel) -> Callable[[Mapping[str, torch.Tensor], Mapping[str, int]], None]:
     """A function that runs the kernel on tensors by name, with the call's extents."""
-    function = load_function(source, kernel.name)
+    function, places = load_function(source, kernel.name), offset_places(source)
 
     def launch(tensors: Mapping[str, torch.Tensor], sizes: Mapping[str, int]) -> None:
         numbers = {name: whole(expr, sizes) for name, expr in kernel.sizes}
@@ -48,8 +46,8 @@ def launcher(
         programs = math.prod(_tiles(axis, numbers) for axis in kernel.tiled) * _points(kernel.grid, numbers)
         if programs == 0:
             return
-        given["DOT"] = dot_type(kernel)
-        options = {"num_warps": target.warps, "num_stages": target.stages, "enable_fp_fusion": True}
+        given["DOT"], given["OFFSET"] = dot_type(kernel), offset_type(places, tensors)
+        options = {"num_warps": kernel.warps, "num_stages": kernel.stages, "enable_fp_fusion": True}
         function[(programs,)](*(given[name] for name in function.arg_names), **options)
 
     return launch
@@ -63,6 +61,20 @@ def dot_type(kernel: Kernel) -> Any:
         return tl.float32
     kinds = {param.dtype for param in kernel.params}
     return tl.bfloat16 if "bfloat16" in kinds else tl.float16
+
+
+def offset_places(source: str) -> tuple[tuple[str, int], ...]:
+    """The axes of tensors along which a generated kernel computes offsets in a type of the launcher's choice."""
+    found = re.findall(r"OFFSET\)+ \* (\w+)_s(\d+)", source)
+    return tuple(sorted({(name, int(axis)) for name, axis in found}))
+
+
+def offset_type(places: tuple[tuple[str, int], ...], tensors: Mapping[str, torch.Tensor]) -> Any:
+    """The type of offsets along these axes: 32 bits where none spans 2^31 elements."""
+    import triton.language as tl
+
+    spans = (tensors[name].shape[axis] * tensors[name].stride()[axis] for name, axis in places)
+    return tl.int32 if max(spans, default=0) < 1 << 31 else tl.int64
 
 
 def _tiles(axis: Axis, numbers: Mapping[str, int]) -> int:

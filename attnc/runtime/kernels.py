@@ -59,6 +59,28 @@ def compiled(kernel: GeneratedKernel) -> tuple[bytes, Any]:
     return compile_offline(kernel.source, kernel.signature, kernel.target)
 
 
+def report(kernel: GeneratedKernel) -> dict[str, Any]:
+    """The tile, the model's cycles a score, and of the loop over whole tiles the instructions by what they do.
+
+    `per_score` counts those of all threads together, for one score; of a kernel for a CPU no instructions are counted.
+    """
+    signature, target = kernel.signature, kernel.target
+    rows = signature.parallel.tile if signature.parallel else 1
+    along = signature.columns or next((axis for axis in signature.axes if axis.extent is None), None)
+    keys = along.tile if along else 1
+    found = {"tile": [rows, keys], "warps": signature.warps, "stages": signature.stages, "cycles": signature.cycles}
+    if target.kind == "cpu":
+        return found
+    from attnc.codegen.disassembly import main_loop
+    from attnc.codegen.offline import disassembly
+
+    loop = main_loop(disassembly(kernel.source, signature, target))
+    if loop is None:
+        return found
+    each = sum(loop.values()) * signature.warps * target.warp / (rows * keys)
+    return {**found, "loop": loop, "per_score": round(each, 2)}
+
+
 def real_type(name: str) -> torch.dtype:
     """The type that `bf16`, `float32`, .. names."""
     if name not in NAMES:

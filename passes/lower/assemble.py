@@ -191,4 +191,7 @@ class Lowering:
             compute=frame.compute,
             spec=spec,
             plan=frame.tiles.lines,
+            warps=frame.tiles.warps,
+            stages=frame.tiles.stages,
+            cycles=frame.tiles.cycles,
         )

@@ -16,7 +16,7 @@ def powers_of_two(expr: Expr) -> Expr:
     """The expression with every exponential relative to a reference written as a power of two.
 
     Before   exp(s - r), exp(2 * (s - r)), exp(0.6931 * x)
-    After    exp2((s - r) * 1.4427), exp2(2.8854 * (s - r)), exp2(x)
+    After    exp2(t), where t is (s - r) in base 2; exp2(2.8854 * (s - r)), exp2(x)
     Holds    because exp(x) = exp2(x * log2(e)). Differences come first: scores may be large, and scaling them
              before would cost their low bits; for that reason exponentials of anything else stay as they are.
     """
@@ -25,12 +25,19 @@ def powers_of_two(expr: Expr) -> Expr:
         match node:
             case Map("exp", (Map("mul", (Const(factor), x) | (x, Const(factor))),)) if _is_log_2(factor):
                 return Map("exp2", (x,), span=node.span)
+            case Map("exp", (Var(name),)) if name.endswith(".shifted"):
+                return Map("exp2", (Var(in_base_2(name)),), span=node.span)
             case Map("exp", (x,)) if any(isinstance(item, Var) and _is_relative(item.name) for item in walk(x)):
                 return Map("exp2", (_scaled(x),), span=node.span)
             case _:
                 return None
 
     return cast(Expr, bottom_up(expr, rule))
+
+
+def in_base_2(name: str) -> str:
+    """What a score less its reference is called in base 2."""
+    return f"{name}.base2"
 
 
 def _is_log_2(factor: bool | int | float) -> bool:

@@ -167,8 +167,13 @@ class Elimination:
 
 
 def operands(values: Values, a: k.Value, b: k.Value) -> tuple[k.Value, k.Value]:
-    """Both operands of a product in one type: on a GPU that of a 16-bit operand, else the type of arithmetic."""
+    """Both operands of a product in one type: on a GPU that of a 16-bit operand, else the type of arithmetic.
+
+    Two computed ones are bfloat16, which has the range of float32, where all that is read along inner axes is.
+    """
     kinds = {values.dtype(a), values.dtype(b)}
+    if kinds == {"float32"} and values.frame.operand_types == {"bfloat16"}:
+        kinds = {"float32", "bfloat16"}
     small = kinds & {"float16", "bfloat16"}
     if values.frame.target.kind == "cpu" or len(kinds) == 1:
         return a, b

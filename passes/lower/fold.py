@@ -12,8 +12,9 @@ from attnc.ir.indices import free_indices
 from attnc.ir.kernel import DType, TileType
 from attnc.ir.stage import Accumulator, Gauge, Lift, Monoid
 from attnc.ir.walk import walk
-from attnc.passes.lower.base2 import powers_of_two
+from attnc.passes.lower.base2 import LOG2E, in_base_2, powers_of_two
 from attnc.passes.lower.contract import total
+from attnc.passes.lower.edges import absorbed, ends_with, relative
 from attnc.passes.lower.lanes import along, selected
 from attnc.passes.lower.products import factors
 from attnc.passes.lower.values import Values
@@ -66,6 +67,12 @@ class Folding:
         """The end-of-axis condition of a tile along the stream."""
         return (k.Inside(index),) if index is not None and self.values.scope.tiled(index) else ()
 
+    def _ends(self, when: tuple[Expr, ...], index: str | None) -> tuple[k.Value, ...]:
+        """The end-of-axis condition of a tile along the stream, unless the conditions imply it for every row."""
+        if index is None or ends_with(when, index, self.values.frame):
+            return ()
+        return self.edge(index)
+
     def stream_only(self, when: tuple[Expr, ...], index: str | None) -> tuple[k.Value, ...]:
         """Conditions on the stream alone: they mask its loads, so that nothing unseen is ever read."""
         frame = self.values.frame
@@ -76,7 +83,9 @@ class Folding:
     def seen(self, when: tuple[Expr, ...], index: str | None) -> k.Value | None:
         """Whether a row sees a position, by every condition; None where every row sees all."""
         scope = self.values.scope
-        tests = (*self.edge(index), *(self.values.of(test) for test in dict.fromkeys(when)))
+        tests = (*self._ends(when, index), *(self.values.of(test) for test in dict.fromkeys(when)))
+        if index is not None and scope.tiled(index) and self.values.frame.target.kind != "cpu":
+            tests = absorbed(self.values, tuple(relative(self.values, test, index) for test in tests))
         if not tests:
             return None
         joint = tests[0] if len(tests) == 1 else k.Map("and", tests)
@@ -115,22 +124,41 @@ class Folding:
         """The gauge's new value; what the accumulators call shifted score and shift is bound on the way."""
         values, scope = self.values, self.values.scope
         old = k.Use(self.states[gauge.name])
-        score = self._score(gauge, lift, index, cut=cut)
+        scale, plain = self._score(gauge, lift, index, cut=cut)
+        score = values.make("mul", scale, plain)
         tiled = index if index is not None and index in scope.axes(score) else None
-        new = self._highest(old, score, tiled) if gauge.op == "max" else self._first_mean(old, score, tiled)
+        new = self._highest(old, scale, plain, tiled) if gauge.op == "max" else self._first_mean(old, score, tiled)
         new = scope.let(self._named(gauge, "new"), new, lift.body.span)
         ref = self.reference(gauge, new)
         shift: k.Value = k.Map("sub", (old, ref))
         if self._ranked(gauge):
             shift = k.Map("select", (k.Map("eq", (old, self.low)), self.zero, shift))
         values.bound[gauge.shift] = scope.let(self._named(gauge, "shift"), shift)
-        values.bound[gauge.shifted] = values.make("sub", score, ref)
+        self._bind_shifted(gauge, scale, plain, ref)
         return k.Set(self.states[gauge.name], new)
 
-    def _highest(self, old: k.Value, score: k.Value, index: str | None) -> k.Value:
-        """The running maximum after a tile."""
-        top = score if index is None else along(self.values, score, index, "max", score.span)
-        return k.Map("max", (old, top))
+    def _bind_shifted(self, gauge: Gauge, scale: k.Const, plain: k.Value, ref: k.Value) -> None:
+        """Scores less their reference, plain and in base 2.
+
+        Before   (scale * plain - ref) * log2(e)
+        After    plain * (scale * log2(e)) - ref * log2(e), on a GPU
+        Holds    because a GPU fuses the product with the difference: of the low bits only the reference's are rounded,
+                 for a whole row alike.
+        """
+        values = self.values
+        shifted = values.make("sub", values.make("mul", scale, plain), ref)
+        values.bound[gauge.shifted] = shifted
+        log2e = values.constant(LOG2E.value)
+        based: k.Value = k.Map("mul", (shifted, log2e))
+        if values.frame.target.kind != "cpu":
+            below = values.scope.let(self._named(gauge, "ref2"), k.Map("mul", (ref, log2e)))
+            based = k.Map("sub", (k.Map("mul", (plain, values.make("mul", scale, log2e))), below))
+        values.bound[in_base_2(gauge.shifted)] = based
+
+    def _highest(self, old: k.Value, scale: k.Const, plain: k.Value, index: str | None) -> k.Value:
+        """The running maximum after a tile; a positive factor of the scores is one of their maximum, bit for bit."""
+        top = plain if index is None else along(self.values, plain, index, "max", plain.span)
+        return k.Map("max", (old, self.values.make("mul", scale, top)))
 
     def _first_mean(self, old: k.Value, score: k.Value, index: str | None) -> k.Value:
         """The mean of the first tile that a row sees anything of; -inf marks a row that has not."""
@@ -144,19 +172,29 @@ class Folding:
             mean = scope.let("mean", k.Map("select", (k.Map("eq", (number, self.zero)), self.low, quotient)))
         return k.Map("select", (k.Map("eq", (old, self.low)), mean, old))
 
-    def _score(self, gauge: Gauge, lift: Lift, index: str | None, *, cut: bool) -> k.Value:
-        """A gauge's scores, -inf where unseen."""
+    def _score(self, gauge: Gauge, lift: Lift, index: str | None, *, cut: bool) -> tuple[k.Const, k.Value]:
+        """A gauge's scores, -inf where unseen: a positive factor and what it multiplies."""
         values = self.values
         test = self._under(lift.when, index, cut=cut)
-        score = values.real_of(powers_of_two(lift.body))
+        scale, score = self._scaled(values.real_of(powers_of_two(lift.body)))
         if test is not None:
             score = selected(values, score, test, "max")
-        return values.scope.let(self._named(gauge, "s"), score, lift.body.span)
+        return scale, values.scope.let(self._named(gauge, "s"), score, lift.body.span)
+
+    def _scaled(self, score: k.Value) -> tuple[k.Const, k.Value]:
+        """A score as a positive constant times the rest; a CPU multiplies where it adds anyway."""
+        on_gpu = self.values.frame.target.kind != "cpu"
+        match score:
+            case k.Map("mul", (k.Const(scale) as factor, rest)) if on_gpu and 0 < scale < math.inf:
+                return factor, rest
+            case _:
+                return self.values.constant(1.0), score
 
     def open(self, gauge: Gauge, lift: Lift) -> k.Value:
         """The gauge's value after one virtual key."""
-        score = self._score(gauge, lift, None, cut=True)
-        self.values.bound[gauge.shifted] = self.values.make("sub", score, self.reference(gauge, score))
+        scale, plain = self._score(gauge, lift, None, cut=True)
+        score = self.values.make("mul", scale, plain)
+        self._bind_shifted(gauge, scale, plain, self.reference(gauge, score))
         return score
 
     def reference(self, gauge: Gauge, top: k.Value) -> k.Value:

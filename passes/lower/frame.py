@@ -52,6 +52,12 @@ class Frame:
         return inner_indices(self.stream, self.cascade)
 
     @cached_property
+    def operand_types(self) -> frozenset[DType]:
+        """The types of the real inputs that have an inner axis."""
+        given = (item for item in self.cascade.inputs if item.type == "real" and {*item.indices} & {*self.inner})
+        return frozenset(self.dtypes[item.name] for item in given if item.name in self.dtypes)
+
+    @cached_property
     def order(self) -> tuple[str, ...]:
         """The canonical order of axes."""
         return (*self.stream.tiled, *self.streams, *self.inner)

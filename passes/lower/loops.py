@@ -127,7 +127,9 @@ class Ends:
         lo = self.down(self.largest([self.start, *lows])) if lows else self.start
         hi = self.smallest([self.end, *highs])
         test = self.holds(branch.gates, some=True)
-        if test is not None:
+        if test is not None and lows and not highs:
+            lo = k.Map("select", (test, lo, hi))  # empty at the end of the axis, where it takes nothing from another
+        elif test is not None:
             hi = k.Map("select", (test, hi, lo))
         if branch.gaps or not whole_tiles or self.step == 1:
             return Stretch(lo, hi, None, None, not lows, not highs)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import reduce
 
 from attnc.ir import kernel as k
 from attnc.ir.cascade import Choose, Const, Coord, Expr, Map, Read, Reduce, Uniform, Var
@@ -16,6 +17,7 @@ from attnc.ir.sizes import SCALAR
 from attnc.ir.tile_types import REALS
 from attnc.ir.walk import walk
 from attnc.passes.expand.facts import decided
+from attnc.passes.lower.base2 import LOG2E
 from attnc.passes.lower.frame import Frame, is_size, whole
 from attnc.passes.lower.positions import converted
 from attnc.passes.lower.scope import Scope
@@ -27,6 +29,7 @@ FUNCTIONS |= {"gelu", "erf", "sin", "cos", "xlogx", "pow"}
 PLAIN = (k.Const, k.Size, k.Use, k.Coord, k.First, k.Last, k.Inside)
 UNITS = {"mul": 1, "add": 0, "sub": 0}
 INFINITY = math.inf
+LARGEST = 3.4028234663852886e38  # of float32
 SMALL = 64  # an int32 position times a factor up to this stays in range
 
 
@@ -195,6 +198,8 @@ class Values:
                 return self.built(op, tuple(self.of(arg) for arg in args), expr)
             case "shift":
                 return self._shift(args, expr)
+            case "exp" if self.frame.target.kind != "cpu" and isinstance(args[0], Map) and args[0].op == "shift":
+                return self._power_of_shift(args[0], expr)
             case "div":
                 return self.divided(self.real_of(args[0]), self.real_of(args[1]), args[1], expr)
             case _:
@@ -226,6 +231,27 @@ class Values:
         low = self.constant(-INFINITY)
         difference = self.built("sub", (x, r), expr)
         return self.built("select", (k.Map("eq", (x, low)), low, difference), expr)
+
+    def _power_of_shift(self, arg: Expr, expr: Expr) -> k.Value:
+        """exp(x - r), and 0 where x is -inf: a power of two.
+
+        Before   exp(shift(shift(x, a), b))
+        After    exp2(x * log2(e) - (a + b) * log2(e))
+        Holds    because a GPU fuses the product with the difference, and a reference of -inf, held finite, leaves
+                 -inf where x is -inf and inf elsewhere.
+        """
+        log2e, below = k.Const(LOG2E.value, self.frame.compute), []
+        while isinstance(arg, Map) and arg.op == "shift":
+            arg, reference = arg.args
+            below.append(self.real_of(reference))
+        total = self.scope.let("ref", reduce(lambda a, b: k.Map("add", (a, b)), reversed(below)))
+        ref = self.scope.let("ref2", k.Map("max", (k.Map("mul", (total, log2e)), self.constant(-LARGEST))))
+        match self.real_of(arg):
+            case k.Map("mul", (k.Const() as scale, x)):
+                scaled = k.Map("mul", (x, self.make("mul", scale, log2e)))
+            case x:
+                scaled = k.Map("mul", (self.scope.let("x", x), log2e))
+        return self.scope.let("p", self.built("exp2", (k.Map("sub", (scaled, ref)),), expr), expr.span)
 
     def divided(self, a: k.Value, b: k.Value, divisor: Expr, expr: Expr) -> k.Value:
         """a / b, 0 where both are 0."""

@@ -59,3 +59,16 @@ def test_kernels_compile_for_targets_that_are_not_here(target: str, tmp_path: Pa
     assert done.returncode == 0, done.stderr
     assert '"registers":' in done.stdout
     assert (tmp_path / "manifest.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("01_causal_softmax", "b_seen = b_lane[None, :] <= b_limit[:, None]"),  # n <= m < N: the end needs no test
+        ("03_softcap_window", "b_seen = (b_lane[None, :] <= b_limit[:, None]) & (b_limit2[:, None] < b_lane[None, :])"),
+    ],
+)
+def test_a_pair_is_tested_by_lanes_of_its_tile(name: str, line: str) -> None:
+    spec = next(path for path in EXAMPLES if path.stem == name)
+    kernel = attnc.load(spec).kernels(target="sm_90", dtype="bf16", shape={"e": 64, "f": 64})["forward"]
+    assert line in kernel.source

@@ -37,6 +37,12 @@ def test_examples_in_triton(file: Path) -> None:
     assert run_gradients(attnc.load(file), SMALL, 4, target="sm_90").failures == ()
 
 
+@pytest.mark.parametrize("target", ["cpu", "sm_90"])
+def test_keys_beyond_the_first_tile_have_gradients(target: str) -> None:
+    shape = {"b": 1, "h": 2, "g": 2, "m": 40, "n": 150, "e": 16, "f": 16}
+    assert run_gradients(attnc.load(EXAMPLES[3]), shape, 4, target=target).failures == ()
+
+
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
 def test_every_heavy_stage_of_an_example_is_streamed(file: Path) -> None:
     programs = [program for _, program in backward_of(attnc.load(file)).steps]
