@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from attnc.ir.adjoint import Backward, Tangent
 from attnc.ir.cascade import Cascade
@@ -10,6 +11,9 @@ from attnc.ir.kernel import DType, Kernel
 from attnc.ir.stage import Plan, Stage, Stream
 from attnc.ir.target import Target
 from attnc.library import Library, Spec, parse_source
+
+if TYPE_CHECKING:
+    from attnc.passes.join import Joined
 
 
 def stated(spec: Spec, options: Mapping[str, object], library: Library) -> Cascade:
@@ -69,6 +73,13 @@ def split(cascade: Cascade, found: Plan) -> Plan:
         else:
             stages.append(stage)
     return Plan(tuple(stages), found.refusals)
+
+
+def joined(first: Stream, second: Stream, cascade: Cascade) -> Joined | None:
+    """Two streams that form the same pairs as one; None where they do not."""
+    from attnc.passes.join import join
+
+    return join(first, second, cascade)
 
 
 def differentiated(cascade: Cascade, found: Plan, wanted: Iterable[str], given: Iterable[str]) -> Backward:

@@ -49,7 +49,7 @@ def render(kernel: Kernel) -> str:
             lanes=writer.lanes(),
             places=writer.places(),
             jobs=writer.jobs(),
-            body=writer.statements((*kernel.setup, *kernel.loops, *kernel.finish)),
+            body=writer.statements((*kernel.setup, *kernel.loops, *kernel.finish)) + ["}"] * kernel.serial,
         )
     )
 
@@ -92,7 +92,7 @@ class Writer:
         for axis in self._outer():
             lo, hi = self.printer.text(axis.lo), self.printer.text(axis.hi)
             lines.append(f"const int64_t {axis.index}_begin = {lo}, {axis.index}_stop = {hi};")
-        counts = [self._count(axis) for axis in self._outer()]
+        counts = [self._count(axis) for axis in (self.kernel.grid if self.kernel.serial else self._outer())]
         lines.append(f"const int64_t jobs = {' * '.join(counts) or '1'};")
         return lines
 
@@ -115,6 +115,9 @@ class Writer:
             name = axis.index
             lines.append(f"const int64_t {name} = {name}_begin + left % ({name}_stop - {name}_begin);")
             lines.append(f"left /= {name}_stop - {name}_begin;")
+        if self.kernel.serial:
+            count = " * ".join(self._count(axis) for axis in self.kernel.tiled)
+            lines += [f"for (int64_t tile = 0; tile < {count}; ++tile) {{", "left = tile;"]
         for axis in reversed(self.kernel.tiled):
             name, tile, count, own = axis.index, axis.tile, self._count(axis), "left"
             if axis != self.kernel.tiled[0]:
@@ -146,7 +149,8 @@ class Writer:
                 lines.append(f"auto& v_{item.name} = v_{instead[item.name]};")
             elif item.name in group.stored:
                 lines += self.printer.declare(item.name)
-        return [*lines, *self.printer.together(group.made, group.stored)]
+        lines += self.printer.together(group.made, group.stored)
+        return lines + [line for item in group.made for line in self.printer.turn(item.name)]
 
     def _comment(self, statement: k.Statement) -> list[str]:
         span = statement.span
@@ -159,9 +163,9 @@ class Writer:
         printer = self.printer
         match statement:
             case k.Let(name, value, why):
-                return [*_note(why), *printer.bind(name, value)]
-            case k.Load():
-                return printer.load(statement)
+                return [*_note(why), *printer.bind(name, value), *printer.turn(name)]
+            case k.Load(name):
+                return printer.load(statement) + printer.turn(name)
             case k.State(name, init):
                 return printer.declare(name) + printer.assign(name, init)
             case k.Fold(updates):
@@ -174,6 +178,8 @@ class Writer:
                 return [*_note(why), f"if ({printer.text(test)}) {{", *indented(self.statements(body)), "}"]
             case k.Store():
                 return printer.store(statement)
+            case k.Add():
+                return printer.add(statement)
 
     def _loop(self, loop: k.Loop) -> list[str]:
         printer, name = self.printer, loop.index

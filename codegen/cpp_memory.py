@@ -18,6 +18,10 @@ class Memory(Products):
             self.views[load.name] = load
             return []
         kind = self.named[load.name]
+        if not load.when or all(isinstance(test, k.Inside) for test in load.when):
+            square = self._square(load, kind.axes)
+            if square is not None:
+                return [*self.declare(load.name), f"read_rows<{square}, v_{load.name});"]
         tensor = self.tensor(load.tensor)
         spots = [self._offset(self.text(sub), load, place) for place, sub in enumerate(load.subs)]
         address = " + ".join(f"{spot} * {tensor}_s[{place}]" for place, spot in enumerate(spots)) or "0"
@@ -44,16 +48,33 @@ class Memory(Products):
         param = next(param for param in self.kernel.params if param.name == store.tensor)
         tensor = self.tensor(store.tensor)
         axes = tuple(dict.fromkeys(axis for sub in store.subs for axis in self.type_of(sub).axes))
+        plain = _uncast(value) if param.dtype in ("float16", "bfloat16") else value
+        if isinstance(plain, k.Use) and self.type_of(plain).axes == self.type_of(value).axes:
+            square = self._square(store, axes) if set(self.named[plain.name].axes) == set(axes) else None
+            if square is not None:
+                return [*before, f"write_rows<{square}, v_{plain.name});"]
         spots = [self._offset(self.text(sub), store, place) for place, sub in enumerate(store.subs)]
         address = " + ".join(f"{spot} * {tensor}_s[{place}]" for place, spot in enumerate(spots)) or "0"
         kinds = {"float32": "float", "float64": "double", "int64": "int64_t", "int32": "int32_t"}
         kind = kinds.get(param.dtype, param.dtype)
         text = self.text(value)
         real = param.dtype in ("float32", "float64", "float16", "bfloat16")
-        plain = _uncast(value) if param.dtype in ("float16", "bfloat16") else value
         text = f"stored<{kind}>({self.text(plain)})" if real else f"({kind})({text})"
         guard = f"if ({self.parallel}_ < {self.parallel}_count) " if self.parallel in axes else ""
         return [*before, *self._by_rows(axes, f"{guard}{tensor}[{address}] = {text};")]
+
+    def _square(self, access: k.Load | k.Store, axes: tuple[str, ...]) -> str | None:
+        """How rows of memory are the columns of a tile: its rows, origin, strides, lengths; None where they are not."""
+        param = next(param for param in self.kernel.params if param.name == access.tensor)
+        places = [sub.index for sub in access.subs if isinstance(sub, k.Coord) and sub.index in axes]
+        plain = all(isinstance(sub, k.Coord | k.Const) for sub in access.subs)
+        real = param.dtype in ("float32", "float64", "float16", "bfloat16")
+        if self.parallel not in axes or sorted(places) != sorted(axes) or len(axes) != 2 or not plain or not real:
+            return None
+        (other,) = (axis for axis in axes if axis != self.parallel)
+        pointer, row, step = self.placed(access, self.parallel, other)
+        lengths = f"{self.parallel}_count, {self._count(other)}"
+        return f"{self._length(self.parallel)}>({pointer}, {row}, {step}, {lengths}"
 
     def _computed(self, value: k.Value) -> tuple[list[str], k.Value]:
         """A value that is there: lanes are computed first, for they are written one by one."""

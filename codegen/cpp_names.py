@@ -36,6 +36,7 @@ class Names:
         self.steps = {axis.index: axis.tile for axis in self.kernel.tiled if axis != self.kernel.parallel}
         self.plain = {dot for dots in compared(self.kernel) if not all(map(self._has_rows, dots)) for dot in dots}
         self.viewable = self._viewable()
+        self.turned = self._turned()
         self.roomy = sum(map(self._bytes, self.named)) > STACK
 
     def _bytes(self, name: str) -> int:
@@ -45,10 +46,9 @@ class Names:
 
     def _viewable(self) -> set[str]:
         """Names of loads without the parallel index, read by products alone, where they lie as they are."""
-        body = (*self.kernel.setup, *self.kernel.loops, *self.kernel.finish)
         plain: set[str] = set()
         elsewhere: set[str] = set()
-        for statement in body:
+        for statement in self._body():
             for node in walk(statement):
                 if isinstance(node, k.Load):
                     (plain if self._in_place(node) else elsewhere).add(node.name)
@@ -56,6 +56,19 @@ class Names:
                     continue
                 elsewhere |= {child.name for child in _direct(node) if isinstance(child, k.Use)}
         return plain - elsewhere
+
+    def _turned(self) -> frozenset[str]:
+        """Names that are summed over the tile's rows: what lies side by side in them then is another axis."""
+        nodes = (node for statement in self._body() for node in walk(statement))
+        sums = (node for node in nodes if isinstance(node, k.Dot) and self.is_across(node))
+        return frozenset(node.b.name for node in sums if isinstance(node.b, k.Use))
+
+    def _body(self) -> tuple[k.Statement, ...]:
+        return (*self.kernel.setup, *self.kernel.loops, *self.kernel.finish)
+
+    def is_across(self, dot: k.Dot) -> bool:
+        """Whether a product sums over the tile's rows."""
+        return self.parallel is not None and dot.over == self.parallel
 
     def is_matmul(self, dot: k.Dot) -> bool:
         """Whether the matrix kernel takes a product: one with rows of the tile, and so all it is compared with."""

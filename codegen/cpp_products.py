@@ -21,6 +21,9 @@ class Products(Nests):
         a, b = node.a, node.b
         assert isinstance(a, k.Use)
         assert isinstance(b, k.Use)
+        if self.is_across(node):
+            stride = self._length(self._layout(self.named[target].axes)[1])
+            return self._across(f"&v_{target}[0][0]", str(stride), node, "")
         if not self.is_matmul(node):
             return self._plain_dot(target, a, b, node.over)
         (row,) = (axis for axis in self.named[b.name].axes if axis != node.over)
@@ -31,31 +34,65 @@ class Products(Nests):
         operands = f"{pointer}, {w_row}, {w_depth}, &v_{a.name}[0][0]"
         return [f"matmul<{tile}>({counts}, &v_{target}[0][0], {operands}{keep});"]
 
+    def turn(self, name: str) -> list[str]:
+        """A tile with its rows first, if a product sums over them."""
+        if name not in self.turned:
+            return []
+        row, other = self.parallel or "", self._layout(self.named[name].axes)[0]
+        rows, others = self._length(row), self._length(other)
+        declared = f"alignas(64) {self.element(name)} r_{name}[{rows}][{others}];"
+        return [declared, f"write_rows<{rows}>(&r_{name}[0][0], {others}, 1, {rows}, {self._count(other)}, v_{name});"]
+
+    def _across(self, place: str, stride: str, node: k.Dot, keep: str) -> list[str]:
+        """The product of two tiles over their rows, as rows of memory; `keep` adds it to what is there."""
+        a, b = node.a, node.b
+        assert isinstance(a, k.Use)
+        assert isinstance(b, k.Use)
+        (row,) = (axis for axis in self.named[a.name].axes if axis != node.over)
+        (column,) = (axis for axis in self.named[b.name].axes if axis != node.over)
+        depth, width = self._length(node.over), self._length(column)
+        operands = f"&v_{a.name}[0][0], {depth}, 1, &r_{b.name}[0][0], {keep or f'(const {self.element(a.name)}*)nullptr'}, {stride}"
+        return [f"matmul<{width}>({self._count(row)}, {depth}, {place}, {operands});"]
+
+    def add(self, statement: k.Add) -> list[str]:
+        """A value added to an output; a product over the tile's rows where it lies."""
+        value, kind = statement.value, self.type_of(statement.value)
+        tensor = self.tensor(statement.tensor)
+        if isinstance(value, k.Dot) and self.is_across(value) and len(kind.axes) == 2:
+            row, column = self._layout(kind.axes)
+            pointer, stride, _ = self.placed(statement, row, column)
+            return self._across(pointer, stride, value, f"ones<{self._length(column)}, {ELEMENT[kind.dtype]}>.values")
+        before, value = self.prepared(value, None)
+        places = " + ".join(f"({self.text(sub)}) * {tensor}_s[{n}]" for n, sub in enumerate(statement.subs))
+        return [*before, *self.over(self._layout(kind.axes), [f"{tensor}[{places}] += {self.text(value)};"])]
+
     def _plain_dot(self, target: str, a: k.Use, b: k.Use, over: str) -> list[str]:
         return self.reduced(target, k.Reduce("sum", k.Map("mul", (a, b)), over))
 
     def _strided(self, name: str, row: str, over: str) -> tuple[str, str, str]:
         """A pointer to an operand without the parallel index, and its strides along two axes."""
         if name in self.views:
-            load = self.views[name]
-            tensor = self.tensor(load.tensor)
-            origin, strides = [], {}
-            for place, sub in enumerate(load.subs):
-                if isinstance(sub, k.Coord) and sub.index in (row, over):
-                    strides[sub.index] = f"{tensor}_s[{place}]"
-                    origin.append(f"{self._offset(self._start(sub.index), load, place)} * {tensor}_s[{place}]")
-                else:
-                    origin.append(f"{self._offset(self.text(sub), load, place)} * {tensor}_s[{place}]")
-            return f"{tensor} + {' + '.join(origin)}", strides[row], strides[over]
+            return self.placed(self.views[name], row, over)
         layout = self._layout(self.named[name].axes)
         width = str(max(1, self._length(layout[1])))
         strides = {layout[0]: width, layout[1]: "1"}
         return f"&v_{name}[0][0]", strides[row], strides[over]
 
-    def _start(self, index: str) -> str:
-        return f"{index}_first" if self.steps.get(index) is not None else self.text(self.axes[index].lo)
+    def placed(self, access: k.Load | k.Store | k.Add, one: str, other: str) -> tuple[str, str, str]:
+        """Where the first element of a tile lies, and its strides along two axes."""
+        tensor, origin, strides = self.tensor(access.tensor), list[str](), dict[str, str]()
+        for place, sub in enumerate(access.subs):
+            stride, at = f"{tensor}_s[{place}]", self.text(sub)
+            if isinstance(sub, k.Coord) and sub.index in (one, other):
+                strides[sub.index], at = stride, self._start(sub.index)
+            origin.append(f"{self._offset(at, access, place)} * {stride}")
+        return f"{tensor} + {' + '.join(origin)}", strides[one], strides[other]
 
-    def _offset(self, position: str, load: k.Load | k.Store, place: int) -> str:
+    def _start(self, index: str) -> str:
+        within = index == self.parallel or self.steps.get(index) is not None
+        return f"{index}_first" if within else self.text(self.axes[index].lo)
+
+    def _offset(self, position: str, load: k.Load | k.Store | k.Add, place: int) -> str:
         param = next(param for param in self.kernel.params if param.name == load.tensor)
         base = self._text(param.base[place])
         if base[0] == "0":

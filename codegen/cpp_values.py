@@ -83,20 +83,21 @@ class Values(Names):
         return self._call(op, args)
 
     def _fused(self, op: str, args: tuple[k.Value, ...]) -> tuple[str, int] | None:
-        """A real product and a sum, or a difference, rounded once: it is so wherever they meet."""
-        if op not in ("add", "sub") or len(args) != 2:
+        """A sum of reals of which one is a product, rounded once: it is so wherever they meet.
+
+        A difference is not: a score that is a product has to be the same number whether a reference is taken from
+        it, it is hidden by a mask, or compared.
+        """
+        if op != "add" or len(args) != 2:
             return None
         kind = ELEMENT[self.type_of(k.Map(op, args)).dtype]
-        if kind not in ("float", "double"):
-            return None
         match args:
-            case (k.Map("mul", (a, b)), other):
-                other = k.Map("neg", (other,)) if op == "sub" else other
-            case (other, k.Map("mul", (a, b))):
-                a = k.Map("neg", (a,)) if op == "sub" else a
+            case _ if kind not in ("float", "double"):
+                return None
+            case (k.Map("mul", (a, b)), other) | (other, k.Map("mul", (a, b))):
+                return f"fma_<{self._kind(kind, args)}>({', '.join(self._as(x, kind) for x in (a, b, other))})", ATOM
             case _:
                 return None
-        return f"fma_<{self._kind(kind, args)}>({', '.join(self._as(item, kind) for item in (a, b, other))})", ATOM
 
     def _kind(self, kind: str, args: tuple[k.Value, ...]) -> str:
         """The C++ type of a map of these operands."""

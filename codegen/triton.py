@@ -148,6 +148,8 @@ class Writer:
                 return [f"if {printer.text(test)}:{_note(why)}", *_indented(self.statements(body))]
             case k.Store():
                 return self._store(statement)
+            case k.Add():
+                raise AssertionError("tiles on a GPU run side by side: none adds to what another does")
 
     def _initial(self, name: str, init: k.Value) -> str:
         """A state's first value, over all its axes."""

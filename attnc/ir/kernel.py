@@ -202,7 +202,17 @@ class Store(Node):
     why: str = ""
 
 
-Statement: TypeAlias = Let | Load | State | Fold | Set | Loop | Guarded | Store
+@dataclass(frozen=True, slots=True)
+class Add(Node):
+    """Add a value to an output, which other tiles of the grid point add to as well; bounds as of a Store."""
+
+    tensor: str
+    subs: tuple[Value, ...]
+    value: Value
+    why: str = ""
+
+
+Statement: TypeAlias = Let | Load | State | Fold | Set | Loop | Guarded | Store | Add
 
 # ---- kernel --------------------------------------------------------------------------------
 
@@ -242,6 +252,8 @@ class Kernel(Node):
 
     `sizes` are the run-time scalars in argument order, each with the size expression of the cascade that the
     launcher evaluates for it. `types` gives the TileType of every named value.
+    Where it is `serial` the tiles of a grid point come one after another, for they add to the same tensors, and rows
+    that do not exist are read as 0.
     `compute` is the type of arithmetic and of states. `spec` and `plan` are the lines of the header. On a GPU a program
     has `warps`, loads are `stages` turns ahead, and the model expects `cycles` a score and multiprocessor.
     """
@@ -263,6 +275,7 @@ class Kernel(Node):
     warps: int = 1
     stages: int = 1
     cycles: float = 0.0
+    serial: bool = False
 
     @property
     def tiled(self) -> tuple[Axis, ...]:

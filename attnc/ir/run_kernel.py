@@ -116,6 +116,8 @@ def _run(program: Program, body: tuple[k.Statement, ...]) -> None:
                     _run(program, inside)
             case k.Store():
                 _store(program, statement)
+            case k.Add():
+                _store(program, statement, added=True)
             case _:
                 assert_never(statement)
 
@@ -202,7 +204,7 @@ def _load(program: Program, load: k.Load) -> Tile:
         places.append(torch.where(alive, at, 0))
     found = tensor[tuple(places)] if alive.any() else torch.zeros(shape, dtype=tensor.dtype)
     found = torch.where(alive, found, torch.zeros_like(found))
-    if found.dtype.is_floating_point:
+    if found.dtype.is_floating_point and not program.kernel.serial:
         found = torch.where(_over(program, rows, kind.axes), found, torch.full_like(found, torch.nan))
     found = found.to(torch.int64) if found.dtype == torch.int32 else found
     return Tile(found.to(_here(program, kind.dtype)), kind.axes)
@@ -217,7 +219,7 @@ def _true() -> Tile:
     return Tile(torch.tensor(True))
 
 
-def _store(program: Program, store: k.Store) -> None:
+def _store(program: Program, store: k.Store | k.Add, *, added: bool = False) -> None:
     param = next(item for item in program.kernel.params if item.name == store.tensor)
     subs = [_value(program, sub) for sub in store.subs]
     value = _value(program, store.value)
@@ -232,7 +234,8 @@ def _store(program: Program, store: k.Store) -> None:
         for sub, base in zip(subs, param.base, strict=True)
     )
     tensor = program.tensors[store.tensor]
-    tensor[places] = _over(program, value, axes).expand(shape)[kept].to(tensor.dtype)
+    new = _over(program, value, axes).expand(shape)[kept].to(tensor.dtype)
+    tensor[places] = tensor[places] + new if added else new
 
 
 # ---- values ---------------------------------------------------------------------------------

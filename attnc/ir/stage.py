@@ -106,6 +106,21 @@ class Finish(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Added(Node):
+    """What the points of a stage add to a tensor besides: `tensor[indices]` plus the sum of `body`, where all of
+    `when` hold, over the rows.
+
+    `indices` are the grid's, the stream's and inner ones. The tensor begins as zeros, its last axis lies side by
+    side, and the tiles of a grid point come one after another.
+    """
+
+    tensor: str
+    indices: tuple[str, ...]
+    body: Expr
+    when: tuple[Expr, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Monoid(Node):
     """A state, how a point enters it, how two states merge, and what comes out.
 
@@ -118,6 +133,12 @@ class Monoid(Node):
     gauges: tuple[Gauge, ...]
     accumulators: tuple[Accumulator, ...]
     finishes: tuple[Finish, ...]
+    adds: tuple[Added, ...] = ()
+
+    @property
+    def ends(self) -> tuple[Finish | Added, ...]:
+        """Everything that goes to tensors."""
+        return (*self.finishes, *self.adds)
 
     @property
     def parts(self) -> tuple[Gauge | Accumulator, ...]:
@@ -191,7 +212,7 @@ def inner_indices(stream: Stream, cascade: Cascade) -> tuple[str, ...]:
     monoid = stream.monoid
     outer = {*stream.tiled, *stream.grid, *(segment.index for segment in monoid.segments)}
     used = {index for item in monoid.accumulators for index in item.axes}
-    used |= {index for item in monoid.finishes for index in item.indices}
+    used |= {index for item in monoid.ends for index in item.indices}
     for node in walk(monoid):
         if isinstance(node, Coord):
             used.add(node.index)

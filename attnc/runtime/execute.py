@@ -13,7 +13,7 @@ from attnc.ir.target import Target
 from attnc.runtime.bind import Bound
 from attnc.runtime.convert import widened
 from attnc.runtime.program import Program
-from attnc.runtime.streams import Execution, Kernels, StageRun, stream
+from attnc.runtime.streams import Execution, Kernels, StageRun, joint, stream
 from attnc.runtime.types import compute_type, value_types
 
 
@@ -28,10 +28,14 @@ def execute(
     found = {**value_types(program.explicit, bound.types), **(types or {})}
     call = Execution(program, bound, place, found, widened(program.explicit, bound.tensors))
     call.values.update(_defaults(call))
-    runs = []
-    for position, stage in enumerate(program.plan.stages):
-        runs.append(_host(call, stage) if isinstance(stage, Host) else stream(call, stage))
-        _release(call, program.plan.stages[position + 1 :], held)
+    runs: list[StageRun] = []
+    left = program.plan.stages
+    while left:
+        stage, *_ = left
+        both = () if isinstance(stage, Host) else joint(call, stage)
+        runs += both or (_host(call, stage) if isinstance(stage, Host) else stream(call, stage),)
+        left = left[len(both) or 1 :]
+        _release(call, left, held)
     outputs = {name: call.values[name].to(call.types[name]) for name in program.explicit.outputs}
     outputs = owned(outputs, bound.tensors.values())
     return {name: call.values[name] for name in held} | outputs, runs

@@ -40,7 +40,7 @@ def compiled_in(stream: Stream, cascade: Cascade) -> tuple[str, ...]:
 def stream_tensors(stage: Stream) -> tuple[str, ...]:
     """The tensors that a streamed stage reads and writes."""
     read = {node.tensor for node in walk(stage.monoid) if isinstance(node, Read)}
-    return tuple(sorted(read | {finish.tensor for finish in stage.monoid.finishes}))
+    return tuple(sorted(read | {item.tensor for item in stage.monoid.ends}))
 
 
 def carve(cascade: Cascade, names: tuple[str, ...]) -> Cascade:

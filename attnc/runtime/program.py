@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from attnc.diagnostics import AttnError, error
@@ -24,6 +25,7 @@ from attnc.runtime.needs import Needs, needs_of
 from attnc.runtime.spans import Cutting
 
 if TYPE_CHECKING:
+    from attnc.passes.join import Joined
     from attnc.passes.split import Split
 
 
@@ -65,6 +67,21 @@ class Program:
         for name, pair in self.splits.items():
             plan = Plan((pair.spans, pair.merge))
             found[name] = Program(cache.key(self.key, "split", name), self.stated, pair.cascade, plan)
+        return found
+
+    @cached_property
+    def joints(self) -> dict[str, tuple[Joined, Program]]:
+        """Each stream that can be joined with the one after it, by its name: the two as one, and as a program."""
+        from attnc import compiler
+
+        found = {}
+        for first, second in pairwise(self.plan.stages):
+            if isinstance(first, Stream) and isinstance(second, Stream):
+                joined = compiler.joined(first, second, self.explicit)
+                if joined is not None:
+                    key = cache.key(self.key, "joint", first.name)
+                    plan = Plan((joined.stream, joined.ends))
+                    found[first.name] = joined, Program(key, self.stated, joined.cascade, plan)
         return found
 
     @property

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from math import prod
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -15,8 +17,13 @@ from attnc.ir.target import Target
 from attnc.runtime.bind import Bound
 from attnc.runtime.build import Built, built
 from attnc.runtime.program import Program
+from attnc.runtime.threads import threads
 from attnc.runtime.types import DTYPES
 
+if TYPE_CHECKING:
+    from attnc.passes.join import Joined
+
+VECTOR = 16  # floats in the widest vector
 Kernels = Callable[[Stream, Mapping[str, DType], Mapping[str, int]], Built]
 
 
@@ -68,9 +75,39 @@ def stream(call: Execution, stage: Stream) -> StageRun:
     return StageRun(stage.name, "stream", kernel.backend, kernel.key, kernel.compiled_now)
 
 
+def joint(call: Execution, stage: Stream) -> tuple[StageRun, ...]:
+    """A stream run as one with the stage after it; nothing is run where they are not joined.
+
+    Grid points are shared out among threads, so there have to be as many; sums go to rows of whole vectors.
+    """
+    pair = call.program.joints.get(stage.name) if isinstance(call.place, Target) else None
+    if pair is None or not _worth_joining(call, stage, pair[0]):
+        return ()
+    joined, program = pair
+    own = _around(call, stage, program)
+    own.values.update((item.name, _allocate(own, item.name).zero_()) for item in joined.sums)
+    runs = []
+    for part in (joined.stream, joined.ends):
+        kernel = _kernel(own, part)
+        _launch(own, part, kernel)
+        call.values.update((item.tensor, own.values[item.tensor]) for item in part.monoid.finishes)
+        runs.append(StageRun(part.name, "joint", kernel.backend, kernel.key, kernel.compiled_now))
+    return tuple(runs)
+
+
+def _worth_joining(call: Execution, stage: Stream, joined: Joined) -> bool:
+    assert isinstance(call.place, Target)
+    sizes, explicit = call.bound.sizes, call.program.explicit
+    ranges = [explicit.range(index) for index in stage.grid]
+    points = prod(max(0, whole(item.hi, sizes) - whole(item.lo, sizes)) for item in ranges)
+    rows = [item.axes[len(stage.grid) + 1 :] for item in joined.sums]
+    whole_vectors = all((whole(hi, sizes) - whole(lo, sizes)) % VECTOR == 0 for axes in rows for lo, hi in axes)
+    return call.place.kind == "cpu" and points >= threads() and whole_vectors and all(len(axes) < 2 for axes in rows)
+
+
 def _split(call: Execution, stage: Stream, spans: int) -> StageRun:
     """A stream cut into spans: first their states, then the outputs from these."""
-    cut, own = call.program.splits[stage.name], _around(call, stage)
+    cut, own = call.program.splits[stage.name], _around(call, stage, call.program.pairs[stage.name])
     states = _kernel(own, cut.spans)
     tile = max(axis.tile for axis in states.kernel.axes if axis.extent is None)
     spans, reach = call.program.cuttings[stage.name].lengths(call.bound.sizes, spans, tile)
@@ -84,9 +121,8 @@ def _split(call: Execution, stage: Stream, spans: int) -> StageRun:
     return StageRun(stage.name, "split", states.backend, states.key, fresh, spans=spans, merge=merge.key)
 
 
-def _around(call: Execution, stage: Stream) -> Execution:
-    """The call with the states of spans among its tensors, in the type of the stage's arithmetic."""
-    pair = call.program.pairs[stage.name]
+def _around(call: Execution, stage: Stream, pair: Program) -> Execution:
+    """The call with what two kernels share among its tensors, in the type of the stage's arithmetic."""
     kinds = {_type(call, name) for name in call.program.needs[stage.name].tensors}
     plain = {"real": torch.float64 if torch.float64 in kinds else torch.float32, "int": torch.int64, "bool": torch.bool}
     types = {item.name: plain[item.type] for item in pair.explicit.tensors} | dict(call.types)

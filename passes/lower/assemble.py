@@ -164,7 +164,7 @@ class Lowering:
         frame = self.frame
         setup, loops, finish = without_dead(tuple(self.scope.blocks[0].body), tuple(self.loops), finish)
         body = (*setup, *loops, *finish)
-        written = dict.fromkeys(item.tensor for item in self.monoid.finishes)
+        written = dict.fromkeys(item.tensor for item in self.monoid.ends)
         used = dict.fromkeys(node.tensor for item in body for node in walk(item) if isinstance(node, k.Load))
         params = tuple(frame.param(name, False) for name in used) + tuple(frame.param(name, True) for name in written)
         stream = frame.stream
@@ -194,4 +194,5 @@ class Lowering:
             warps=frame.tiles.warps,
             stages=frame.tiles.stages,
             cycles=frame.tiles.cycles,
+            serial=bool(self.monoid.adds),
         )

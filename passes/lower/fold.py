@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from attnc.ir import kernel as k
-from attnc.ir.cascade import Expr, Map, Reduce, Var
+from attnc.ir.cascade import Coord, Expr, Map, Reduce, Var
 from attnc.ir.indices import free_indices
 from attnc.ir.kernel import DType, TileType
-from attnc.ir.stage import Accumulator, Gauge, Lift, Monoid
+from attnc.ir.stage import Accumulator, Added, Gauge, Lift, Monoid
 from attnc.ir.walk import walk
 from attnc.passes.lower.base2 import LOG2E, in_base_2, powers_of_two
 from attnc.passes.lower.contract import total
@@ -108,6 +108,15 @@ class Folding:
         if changed:
             body.append(k.Fold(changed))
         body += sets
+        body += [self._added_to(item, index, cut=cut) for item in self.monoid.adds]
+
+    def _added_to(self, item: Added, index: str | None, *, cut: bool) -> k.Add:
+        """What a tile adds to a tensor: its sum over the rows that exist."""
+        values, rows = self.values, self.values.frame.stream.parallel
+        assert rows is not None
+        test = self._under(item.when, index, cut=cut)
+        lifted = self._total(powers_of_two(item.body), test, (rows,), values.frame.compute)
+        return k.Add(item.tensor, tuple(values.of(Coord(name)) for name in item.indices), lifted, span=item.span)
 
     def _under(self, when: tuple[Expr, ...], index: str | None, *, cut: bool) -> k.Value | None:
         """The test of a lift; from here on loads along the stream are masked by its conditions on the stream."""
@@ -240,7 +249,7 @@ class Folding:
         tiled = index if index is not None and scope.tiled(index) else None
         if item.op == "sum":
             return self._added(body, test, tiled, item)
-        value = self._typed(values.of(body), item)
+        value = self._typed(values.of(body), self.state_type(item).dtype)
         if test is not None:
             value = selected(values, value, test, item.op)
         if tiled is not None and item.op == "prod" and tiled not in scope.axes(value):
@@ -249,19 +258,20 @@ class Folding:
 
     def _added(self, body: Expr, test: k.Value | None, tiled: str | None, item: Accumulator) -> k.Value:
         """A sum's lift: inner sums of the body and the stream's are one contraction."""
+        over: tuple[str, ...] = () if tiled is None else (tiled,)
+        return self._total(body, test, over, self.state_type(item).dtype)
+
+    def _total(self, body: Expr, test: k.Value | None, over: tuple[str, ...], dtype: DType) -> k.Value:
         values = self.values
-        name = "stream.seen"
         when: tuple[Expr, ...] = ()
         if test is not None:
-            values.bound[name] = test
-            when = (Var(name),)
-        over: tuple[str, ...] = () if tiled is None else (tiled,)
+            values.bound["stream.seen"] = test
+            when = (Var("stream.seen"),)
         if isinstance(body, Reduce) and body.op == "sum":
             over, when, body = (*body.over, *over), (*body.when, *when), body.body
-        return self._typed(total(values, over, body, when, body), item)
+        return self._typed(total(values, over, body, when, body), dtype)
 
-    def _typed(self, value: k.Value, item: Accumulator) -> k.Value:
-        dtype = self.state_type(item).dtype
+    def _typed(self, value: k.Value, dtype: DType) -> k.Value:
         if isinstance(value, k.Dot | k.Reduce) and self.values.dtype(value) != dtype:
             value = self.values.scope.let("sum", value)
         return self.values.cast(value, dtype)

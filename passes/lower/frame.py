@@ -119,7 +119,9 @@ class Frame:
         return max(16, 1 << (extent - 1).bit_length()) if extent else 16
 
     def padded(self, index: str) -> bool:
-        """Whether a tile has lanes outside this inner axis."""
+        """Whether a tile that is summed along this axis has lanes outside it: an inner one, or that of its rows."""
+        if index == self.stream.parallel:
+            return bool(self.stream.monoid.adds)
         return index in self.inner and self.width(index) != self.extent(index)
 
     def axis(self, index: str) -> k.Axis:

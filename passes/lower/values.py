@@ -198,7 +198,7 @@ class Values:
                 return self.built(op, tuple(self.of(arg) for arg in args), expr)
             case "shift":
                 return self._shift(args, expr)
-            case "exp" if self.frame.target.kind != "cpu" and isinstance(args[0], Map) and args[0].op == "shift":
+            case "exp" if isinstance(args[0], Map) and args[0].op == "shift":
                 return self._power_of_shift(args[0], expr)
             case "div":
                 return self.divided(self.real_of(args[0]), self.real_of(args[1]), args[1], expr)
@@ -236,14 +236,16 @@ class Values:
         """exp(x - r), and 0 where x is -inf: a power of two.
 
         Before   exp(shift(shift(x, a), b))
-        After    exp2(x * log2(e) - (a + b) * log2(e))
-        Holds    because a GPU fuses the product with the difference, and a reference of -inf, held finite, leaves
+        After    exp2(x * log2(e) - (a + b) * log2(e)) on a GPU, exp2((x - a) * log2(e) - b * log2(e)) on a CPU
+        Holds    because the product is fused with the difference, and a reference of -inf, held finite, leaves
                  -inf where x is -inf and inf elsewhere.
         """
         log2e, below = k.Const(LOG2E.value, self.frame.compute), []
         while isinstance(arg, Map) and arg.op == "shift":
             arg, reference = arg.args
             below.append(self.real_of(reference))
+        if self.frame.target.kind == "cpu":
+            return self._power_of_rest(self.real_of(arg), below, expr)
         total = self.scope.let("ref", reduce(lambda a, b: k.Map("add", (a, b)), reversed(below)))
         ref = self.scope.let("ref2", k.Map("max", (k.Map("mul", (total, log2e)), self.constant(-LARGEST))))
         match self.real_of(arg):
@@ -252,6 +254,19 @@ class Values:
             case x:
                 scaled = k.Map("mul", (self.scope.let("x", x), log2e))
         return self.scope.let("p", self.built("exp2", (k.Map("sub", (scaled, ref)),), expr), expr.span)
+
+    def _power_of_rest(self, value: k.Value, below: list[k.Value], expr: Expr) -> k.Value:
+        """exp of a value less references, the last in `below` first: what is large cancels before it is scaled."""
+        log2e, least = k.Const(LOG2E.value, self.frame.compute), self.constant(-LARGEST)
+        scaled: k.Value | None = None
+        for place, reference in enumerate(reversed(below)):
+            finite = self.scope.let("ref", k.Map("max", (reference, least)))
+            if place == len(below) - 1 and place > 0:
+                scaled = self.scope.let("ref2", k.Map("mul", (finite, log2e)))
+            else:
+                value = k.Map("sub", (value, finite))
+        power = k.Map("mul", (value, log2e))
+        return self.built("exp2", (power if scaled is None else k.Map("sub", (power, scaled)),), expr)
 
     def divided(self, a: k.Value, b: k.Value, divisor: Expr, expr: Expr) -> k.Value:
         """a / b, 0 where both are 0."""

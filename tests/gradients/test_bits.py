@@ -41,3 +41,16 @@ def test_every_backward_gives_the_same_bits(name: str, dtype: torch.dtype) -> No
     for other in found[1:]:
         assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
     assert all(bool(item.isfinite().all()) and bool(item.any()) for item in found[0])
+
+
+def test_pairs_are_formed_once_where_grid_points_are_as_many_as_threads() -> None:
+    """One kernel gives all gradients then; with more threads than grid points each axis has its own."""
+    attention = attnc.load(EXAMPLES / "01_causal_softmax.attn", strict=True)
+    plans = {}
+    for threads in (1, 4):
+        torch.set_num_threads(threads)
+        inputs = [torch.randn(1, 2, 70, 16, requires_grad=True) for _ in range(3)]
+        torch.autograd.grad(attention(*inputs).sum(), inputs)
+        assert attention.last_run is not None
+        plans[threads] = [run.plan for run in attention.last_run.backward]
+    assert plans == {1: ["stream", "joint", "joint"], 4: ["stream", "stream", "stream"]}

@@ -120,7 +120,7 @@ template <class T, int N> ATTNC_INLINE Lanes<T, N> chosen(Lanes<bool, N> test, L
   return a;
 }
 template <int N> ATTNC_INLINE Lanes<bool, N> chosen(Lanes<bool, N> test, Lanes<bool, N> a, Lanes<bool, N> b) {
-  return (test & a) | (!test & b);
+  return (test & a) | ((!test) & b);
 }
 template <class T, class C> ATTNC_INLINE T select_(C test, T a, T b) { return chosen(test, a, b); }
 

@@ -52,7 +52,7 @@ template <int BM, class T> inline constexpr Ones<BM, T> ones;
 // out = keep * out + the product, the product alone where there is no `keep`. Long sums are added in stretches: one
 // running sum would lose the low bits of its last terms.
 template <int BM, class T, class W>
-inline void matmul(int64_t rows, int64_t depth, T* out, const W* w, int64_t w_row, int64_t w_depth, const T* x, const T* keep = nullptr) {
+inline void matmul(int64_t rows, int64_t depth, T* out, const W* w, int64_t w_row, int64_t w_depth, const T* x, const T* keep = nullptr, int64_t out_row = BM) {
   constexpr int N = BYTES / sizeof(T);
   constexpr int LANES = BM % (4 * N) == 0 ? 4 * N : BM % (2 * N) == 0 ? 2 * N : N;
   constexpr int64_t STRETCH = 256;
@@ -64,10 +64,10 @@ inline void matmul(int64_t rows, int64_t depth, T* out, const W* w, int64_t w_ro
       const W* from = w + k * w_depth;
       const T* own = times ? times + m : nullptr;
       int64_t r = 0;
-      for (; r + 6 <= rows; r += 6) block<6, LANES>(part, own, out + r * BM + m, BM, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
-      for (; r + 4 <= rows; r += 4) block<4, LANES>(part, own, out + r * BM + m, BM, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
-      for (; r + 2 <= rows; r += 2) block<2, LANES>(part, own, out + r * BM + m, BM, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
-      for (; r < rows; ++r) block<1, LANES>(part, own, out + r * BM + m, BM, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
+      for (; r + 6 <= rows; r += 6) block<6, LANES>(part, own, out + r * out_row + m, out_row, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
+      for (; r + 4 <= rows; r += 4) block<4, LANES>(part, own, out + r * out_row + m, out_row, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
+      for (; r + 2 <= rows; r += 2) block<2, LANES>(part, own, out + r * out_row + m, out_row, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
+      for (; r < rows; ++r) block<1, LANES>(part, own, out + r * out_row + m, out_row, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
     }
   }
 }

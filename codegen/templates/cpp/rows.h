@@ -1,0 +1,102 @@
+// Rows of memory to and from tiles, in which a row of memory is a column: squares of a vector's width are turned.
+#pragma once
+#include "halves.h"
+
+namespace attnc {
+
+template <class T> using Full = typename Vector<BYTES, T>::type;
+
+// A vector of elements as they are computed with, from memory and to it.
+template <class T, class S> ATTNC_INLINE Full<T> row_of(const S* from) {
+  constexpr int N = BYTES / (int)sizeof(T);
+  Full<T> x;
+  if constexpr (__is_same(S, T)) {
+    x = *(const Full<T>*)from;
+  } else if constexpr (__is_same(S, bfloat16) && __is_same(T, float)) {
+    typename Vector<2 * N, uint16_t>::type bits;
+    __builtin_memcpy(&bits, from, sizeof(bits));
+    x = (Full<T>)(__builtin_convertvector(bits, Full<uint32_t>) << 16);
+  } else {
+    for (int i = 0; i < N; ++i) x[i] = (T)real(from[i]);
+  }
+  return x;
+}
+template <class T, class S> ATTNC_INLINE void to_row(S* to, Full<T> x) {
+  constexpr int N = BYTES / (int)sizeof(T);
+  if constexpr (__is_same(S, T)) {
+    *(Full<T>*)to = x;
+  } else if constexpr (__is_same(S, bfloat16) && __is_same(T, float)) {  // to nearest, ties to even; NaN stays NaN
+    typedef Full<uint32_t> U;
+    const U bits = (U)x, up = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16, nan = (bits >> 16) | 0x40;
+    const U found = (bits & 0x7fffffff) > 0x7f800000 ? nan : up;
+    const auto low = __builtin_convertvector(found, typename Vector<2 * N, uint16_t>::type);
+    __builtin_memcpy(to, &low, sizeof(low));
+  } else {
+    for (int i = 0; i < N; ++i) to[i] = stored<S>(x[i]);
+  }
+}
+
+// x[i][j] becomes x[j][i]: blocks of 1, 2, 4 .. elements change places.
+template <int S, class T> ATTNC_INLINE void exchanged(Full<T>* x) {
+  constexpr int N = BYTES / (int)sizeof(T);
+  if constexpr (S < N) {
+    typename Signed<T>::type low[N], high[N];
+    for (int j = 0; j < N; ++j) low[j] = j & S ? N + j - S : j, high[j] = j & S ? N + j : j + S;
+    typedef Full<typename Signed<T>::type> I;
+    const I a = *(const I*)low, b = *(const I*)high;
+    #pragma GCC unroll 16
+    for (int i = 0; i < N; ++i)
+      if (!(i & S)) {
+        const Full<T> one = x[i], other = x[i + S];
+        x[i] = __builtin_shuffle(one, other, a), x[i + S] = __builtin_shuffle(one, other, b);
+      }
+    exchanged<2 * S, T>(x);
+  }
+}
+
+// tile[column][row] = from[row * row_stride + column * step]; 0 for the rows that are not there.
+template <int BM, class T, class S>
+inline void read_rows(const S* from, int64_t row_stride, int64_t step, int rows, int columns, T (*tile)[BM]) {
+  constexpr int N = BYTES / (int)sizeof(T);
+  int whole = 0;
+  if constexpr (BM % N == 0)
+    if (step == 1) {
+      whole = columns / N * N;
+      for (int m = 0; m < BM; m += N)
+        for (int c = 0; c < whole; c += N) {
+          Full<T> x[N];
+          #pragma GCC unroll 16
+          for (int i = 0; i < N; ++i) x[i] = m + i < rows ? row_of<T>(from + (m + i) * row_stride + c) : Full<T>{};
+          exchanged<1, T>(x);
+          #pragma GCC unroll 16
+          for (int i = 0; i < N; ++i) *(Full<T>*)&tile[c + i][m] = x[i];
+        }
+    }
+  for (int m = 0; m < BM; ++m)
+    for (int c = whole; c < columns; ++c) tile[c][m] = m < rows ? (T)real(from[m * row_stride + c * step]) : 0;
+}
+
+// to[row * row_stride + column * step] = tile[column][row], for the rows that are there.
+template <int BM, class T, class S>
+inline void write_rows(S* to, int64_t row_stride, int64_t step, int rows, int columns, const T (*tile)[BM]) {
+  constexpr int N = BYTES / (int)sizeof(T);
+  int whole = 0;
+  if constexpr (BM % N == 0)
+    if (step == 1) {
+      whole = columns / N * N;
+      for (int m = 0; m < rows; m += N)
+        for (int c = 0; c < whole; c += N) {
+          Full<T> x[N];
+          #pragma GCC unroll 16
+          for (int i = 0; i < N; ++i) x[i] = *(const Full<T>*)&tile[c + i][m];
+          exchanged<1, T>(x);
+          #pragma GCC unroll 16
+          for (int i = 0; i < N; ++i)
+            if (m + i < rows) to_row<T>(to + (m + i) * row_stride + c, x[i]);
+        }
+    }
+  for (int m = 0; m < rows; ++m)
+    for (int c = whole; c < columns; ++c) to[m * row_stride + c * step] = stored<S>(tile[c][m]);
+}
+
+}  // namespace attnc
