@@ -51,7 +51,8 @@ class Products(Nests):
         (row,) = (axis for axis in self.named[a.name].axes if axis != node.over)
         (column,) = (axis for axis in self.named[b.name].axes if axis != node.over)
         depth, width = self._length(node.over), self._length(column)
-        operands = f"&v_{a.name}[0][0], {depth}, 1, &r_{b.name}[0][0], {keep or f'(const {self.element(a.name)}*)nullptr'}, {stride}"
+        own = keep or f"(const {self.element(a.name)}*)nullptr"
+        operands = f"&v_{a.name}[0][0], {depth}, 1, &r_{b.name}[0][0], {own}, {stride}"
         return [f"matmul<{width}>({self._count(row)}, {depth}, {place}, {operands});"]
 
     def add(self, statement: k.Add) -> list[str]:
@@ -63,7 +64,8 @@ class Products(Nests):
             pointer, stride, _ = self.placed(statement, row, column)
             return self._across(pointer, stride, value, f"ones<{self._length(column)}, {ELEMENT[kind.dtype]}>.values")
         before, value = self.prepared(value, None)
-        places = " + ".join(f"({self.text(sub)}) * {tensor}_s[{n}]" for n, sub in enumerate(statement.subs))
+        at = [self._offset(self.text(sub), statement, place) for place, sub in enumerate(statement.subs)]
+        places = " + ".join(f"{position} * {tensor}_s[{place}]" for place, position in enumerate(at))
         return [*before, *self.over(self._layout(kind.axes), [f"{tensor}[{places}] += {self.text(value)};"])]
 
     def _plain_dot(self, target: str, a: k.Use, b: k.Use, over: str) -> list[str]:
