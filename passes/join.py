@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from attnc.ir.cascade import Cascade, Coord, Read, Tensor
-from attnc.ir.stage import POINT, Accumulator, Added, Lift, Monoid, Stream
+from attnc.ir.cascade import Cascade, Coord, Read, Tensor, Var
+from attnc.ir.stage import POINT, Accumulator, Added, Finish, Lift, Monoid, Stream
 from attnc.ir.types import types_of
 from attnc.ir.walk import walk
 
@@ -24,6 +24,23 @@ class Joined:
         """The tensors that hold the second's sums."""
         names = {item.tensor for item in self.stream.monoid.adds}
         return tuple(item for item in self.cascade.tensors if item.name in names)
+
+    @property
+    def in_place(self) -> tuple[tuple[str, str], ...]:
+        """The outputs that may lie where a sum does: its elements are read for the same places before they go there."""
+        reads = {item.name: item.lifts[0].body for item in self.ends.monoid.accumulators}
+        found: dict[str, str] = {}
+        for finish in self.ends.monoid.finishes:
+            bodies = (reads[name] for name in sorted(_names(finish) & reads.keys()))
+            free = (item.tensor for item in bodies if isinstance(item, Read) and item.subs == finish.left)
+            place = next((name for name in free if name not in found.values()), None)
+            if place is not None:
+                found[finish.tensor] = place
+        return tuple(found.items())
+
+
+def _names(finish: Finish) -> set[str]:
+    return {node.name for node in walk(finish.value) if isinstance(node, Var)}
 
 
 def join(first: Stream, second: Stream, cascade: Cascade) -> Joined | None:

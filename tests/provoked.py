@@ -12,6 +12,7 @@ import io
 import os
 import shlex
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,7 @@ def _furnish(folder: Path, patch: pytest.MonkeyPatch) -> None:
     patch.setenv("ATTNC_CACHE", str(folder / "cache"))
     patch.delenv("TRITON_INTERPRET", raising=False)
     patch.setattr(build, "_BUILT", {})
+    patch.setattr(import_module("attnc.passes.derive.remembered"), "_KNOWN", {})  # no matter what ran before
     patch.setattr(cpp_build, "compiler", cpp_build.compiler.__wrapped__)
 
 

@@ -86,6 +86,9 @@ def joint(call: Execution, stage: Stream) -> tuple[StageRun, ...]:
     joined, program = pair
     own = _around(call, stage, program)
     own.values.update((item.name, _allocate(own, item.name).zero_()) for item in joined.sums)
+    own.values.update(
+        (output, own.values[name]) for output, name in joined.in_place if own.types[output] == own.types[name]
+    )
     runs = []
     for part in (joined.stream, joined.ends):
         kernel = _kernel(own, part)
