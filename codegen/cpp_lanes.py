@@ -47,8 +47,10 @@ class Lanes(Values):
             return f"select_<{own}>({self.text(args[0])}, {self._as(args[1], kind)}, {self._as(args[2], kind)})", ATOM
         if op.startswith("cast:"):
             return self._as(args[0], kind), ATOM
-        if op in ("neg", "not"):
-            return f"{'-' if op == 'neg' else '!'}{self._as(args[0], kind, 15)}", 15
+        if op == "neg":
+            return f"-{self._as(args[0], kind, 15)}", 15
+        if op == "not":  # the compiler asks for parentheses beside `&`
+            return f"!{self._as(args[0], kind, 15)}", 12
         if op == "rsqrt":
             return f"1 / sqrt_({self._as(args[0], kind)})", 12
         if op in ROUND:
