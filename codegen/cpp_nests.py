@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from attnc.codegen.cpp_lanes import Lanes
 from attnc.ir import kernel as k
-from attnc.ir.walk import bottom_up, walk
+from attnc.ir.walk import walk
 
 LARGE = 64 << 10  # an array of so many bytes may lie elsewhere than on the stack
 
@@ -38,21 +38,7 @@ class Nests(Lanes):
             lines = [f"for (int {axis}_ = 0; {axis}_ < {self._count(axis)}; {step})", *indented(lines)]
         return lines
 
-    # ---- assignments -------------------------------------------------------------------------
-
-    def bind(self, name: str, value: k.Value) -> list[str]:
-        """A new name with a value."""
-        before, value = self.prepared(value, name)
-        if value == k.Use(name):
-            return before
-        if not self.named[name].axes:
-            return [*before, f"const {self.element(name)} v_{name} = {self.text(value)};", f"(void)v_{name};"]
-        return [*before, *self.declare(name), *self.written(name, value)]
-
-    def assign(self, name: str, value: k.Value) -> list[str]:
-        """An array takes new values."""
-        before, value = self.prepared(value, None)
-        return [*before, *self.written(name, value)]
+    # ---- one value in a nest -----------------------------------------------------------------
 
     def written(self, name: str, value: k.Value) -> list[str]:
         """The nest that computes an array from a value without products and reductions."""
@@ -76,32 +62,7 @@ class Nests(Lanes):
         """Lanes written to an array."""
         return f"put(&{self._element(name)}, {self.all_lanes(value, self.element(name))});"
 
-    # ---- products and reductions inside values -----------------------------------------------
-
-    def prepared(self, value: k.Value, name: str | None) -> tuple[list[str], k.Value]:
-        """The lines that compute the products and reductions inside a value, and the value that reads them."""
-        lines: list[str] = []
-
-        def rule(node: object) -> k.Value | None:
-            if not isinstance(node, k.Dot | k.Reduce):
-                return None
-            target = name if name is not None and node == value else self._temporary(node)
-            lines.extend(self.declare(target))
-            lines.extend(self.product(target, node) if isinstance(node, k.Dot) else self.reduced(target, node))
-            return k.Use(target)
-
-        return lines, bottom_up(value, rule)
-
-    def product(self, target: str, node: k.Dot, keep: str = "") -> list[str]:
-        """A matrix product into an array."""
-        raise NotImplementedError
-
-    def _temporary(self, node: k.Value) -> str:
-        self.temporaries += 1
-        while (name := f"x{self.temporaries}") in self.named:
-            self.temporaries += 1
-        self.named[name] = self.type_of(node)
-        return name
+    # ---- reductions --------------------------------------------------------------------------
 
     def reduced(self, target: str, node: k.Reduce) -> list[str]:
         """A reduction along one axis into an array that is there."""

@@ -8,6 +8,7 @@ from attnc.codegen.cpp_names import ELEMENT
 from attnc.codegen.cpp_nests import Nests
 from attnc.ir import kernel as k
 from attnc.ir.kernel import TileType
+from attnc.ir.walk import bottom_up
 
 JOINED = {"sum": "add", "prod": "mul", "max": "max", "min": "min", "any": "or", "all": "and"}
 
@@ -15,6 +16,43 @@ JOINED = {"sum": "add", "prod": "mul", "max": "max", "min": "min", "any": "or", 
 @dataclass
 class Products(Nests):
     """Prints products and updates."""
+
+    def bind(self, name: str, value: k.Value) -> list[str]:
+        """A new name with a value."""
+        before, value = self.prepared(value, name)
+        if value == k.Use(name):
+            return before
+        if not self.named[name].axes:
+            return [*before, f"const {self.element(name)} v_{name} = {self.text(value)};", f"(void)v_{name};"]
+        return [*before, *self.declare(name), *self.written(name, value)]
+
+    def assign(self, name: str, value: k.Value) -> list[str]:
+        """An array takes new values."""
+        before, value = self.prepared(value, None)
+        return [*before, *self.written(name, value)]
+
+    def prepared(self, value: k.Value, name: str | None) -> tuple[list[str], k.Value]:
+        """The lines that compute the products and reductions inside a value, and the value that reads them."""
+        lines: list[str] = []
+
+        def rule(node: object) -> k.Value | None:
+            if not isinstance(node, k.Dot | k.Reduce):
+                return None
+            target = name if name is not None and node == value else self._temporary(node)
+            lines.extend(self.declare(target))
+            lines.extend(self.product(target, node) if isinstance(node, k.Dot) else self.reduced(target, node))
+            return k.Use(target)
+
+        return lines, bottom_up(value, rule)
+
+    def _temporary(self, node: k.Value) -> str:
+        self.temporaries += 1
+        while (name := f"x{self.temporaries}") in self.named:
+            self.temporaries += 1
+        self.named[name] = self.type_of(node)
+        return name
+
+    # ---- products ----------------------------------------------------------------------------
 
     def product(self, target: str, node: k.Dot, keep: str = "") -> list[str]:
         """A matrix product into an array; `keep` adds it to what is there, each column times a factor."""

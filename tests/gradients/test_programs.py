@@ -13,14 +13,18 @@ TRITON = 8
 NARROW = (torch.bfloat16, torch.float16, torch.float64)
 # Rows that see one or two keys, at most two of them: the gradient through a normaliser is a difference P (dP - delta)
 # of which nothing, or little, is left. The definition takes both from the same rounded dP, a kernel of one pass takes
-# delta from the output: the rounding of dP stays, and with so few rows no other error hides it. How many times what
-# the contract allows:
-MISSES = {36: 2.0, 108: 2.0, 131: 5.0}
+# delta from the output: the rounding of dP stays, and with so few rows no other error hides it. They are asked for
+# all the same, and known to fail: seed, type, target.
+MISSES = {(131, torch.float32, "cpu"), (131, torch.float64, "cpu"), (108, torch.float64, "cpu")}
+MISSES |= {(36, torch.float32, "sm_90")}
 
 
 def failures(item: Program, dtype: torch.dtype = torch.float32, target: str = "cpu") -> tuple[str, ...]:
-    misses = MISSES.get(item.seed, 1.0)
-    return run_gradients(compile_spec(item.text), item.shape, item.seed, dtype, target, misses).failures
+    found = run_gradients(compile_spec(item.text), item.shape, item.seed, dtype, target).failures
+    if (item.seed, dtype, target) in MISSES:
+        assert found, "it keeps the contract now: take it from the list"
+        pytest.xfail(f"misses the contract: {found}")
+    return found
 
 
 @pytest.mark.parametrize("seed", range(QUICK))
