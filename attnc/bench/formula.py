@@ -35,7 +35,7 @@ def _weights(case: Case, inputs: Tensors, pair: tuple[str, str], rows: torch.Ten
     if case.row.score is not None:
         s = case.row.score(inputs)(s, *points)
     if case.row.mask is not None:
-        s = s.masked_fill(~case.row.mask(inputs)(*points), -torch.inf)
+        s = s.masked_fill(~case.row.mask(inputs)(*points), 0.0 if case.row.weights == "linear" else -torch.inf)
     match case.row.weights:
         case "softmax":
             return s.softmax(-1)
@@ -46,3 +46,5 @@ def _weights(case: Case, inputs: Tensors, pair: tuple[str, str], rows: torch.Ten
             return torch.sigmoid(s - log(case.keys))
         case "squared relu":
             return s.relu() ** 2 / case.keys
+        case "linear":
+            return s

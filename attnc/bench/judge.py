@@ -64,7 +64,7 @@ def whole(case: Case) -> Verdict:
     with torch.no_grad():
         output = small.attention(**inputs)
     stated = small.attention.program().stated
-    return judge("O", output, references(stated, inputs, {"O": output.dtype})["O"])
+    return judge("O", output.cpu(), references(stated, _at_home(inputs), {"O": output.dtype})["O"])
 
 
 def whole_backward(case: Case) -> Verdict:
@@ -74,10 +74,15 @@ def whole_backward(case: Case) -> Verdict:
     given = leaves(small, inputs)
     output = small.attention(**given)
     incoming = torch.randn(output.shape, generator=torch.Generator().manual_seed(1)).to(output)
-    found = gradients(small, output, given, incoming)
+    found = _at_home(gradients(small, output, given, incoming))
     stated = small.attention.program().stated
-    expected = gradient_references(stated, inputs, {"O": incoming}, small.differentiated)
+    expected = gradient_references(stated, _at_home(inputs), {"O": incoming.cpu()}, small.differentiated)
     return worst(judge(name, found[name], expected[name], GRADIENT) for name in found)
+
+
+def _at_home(tensors: Tensors) -> dict[str, torch.Tensor]:
+    """The tensors on the CPU, where the oracle is."""
+    return {name: tensor.cpu() for name, tensor in tensors.items()}
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:

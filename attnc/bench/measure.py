@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import TypeVar
 
 import torch
 
 from attnc.bench.case import BACKWARD, FORWARD, Case
 from attnc.bench.judge import Sample, gradients, leaves, ratio, sample, whole, whole_backward, worst
-from attnc.bench.peers import Call, UnableError, flex, ours, sdpa
+from attnc.bench.peers import Call, Peer, UnableError, ours
 from attnc.bench.rows import Tensors
-from attnc.bench.timing import Budget, Timed, interleaved
+from attnc.bench.timing import Budget, Clock, Timed, WallClock, interleaved
 from attnc.contract import Verdict
 
 T = TypeVar("T")
 
-OURS, SDPA, FLEX = "attnc", "SDPA", "Flex"
-BACKWARD_OF_FLEX = "it has no backward on a CPU"
+OURS = "attnc"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured besides the cases: the rounds, the peers, the backward, and how a device is waited for."""
+    """What is measured besides the cases: the rounds, the peers, the backward, and the clock."""
 
     budget: Budget = field(default_factory=Budget)
-    flex: bool = True
+    peers: tuple[Peer, ...] = ()
     backward: bool = True
-    finish: Callable[[], None] = lambda: None
+    clock: Clock = field(default_factory=WallClock)
 
 
 @dataclass(frozen=True)
@@ -61,15 +61,29 @@ class Measurement:
 
 
 def measured(case: Case, plan: Plan) -> Iterator[Measurement]:
-    """The forward of a case and then its backward, where it is asked for and there are queries enough to train on."""
+    """The forward of a case and then its backward, where it is asked for and there are queries enough to train on.
+
+    What attnc cannot run is a failed measurement that says why; one that fails tells nothing of the other.
+    """
     inputs = case.inputs()
-    calls, missing = _contestants(case, inputs, plan)
-    rows, area = sample(case, inputs), case.area(inputs) * case.width
-    yield _forward(case, plan, calls, missing, rows, FORWARD * area)
+    area = case.area(inputs) * case.width
+    try:
+        calls, missing = _contestants(case, inputs, plan)
+        rows = sample(case, inputs)
+        yield _forward(case, plan, calls, missing, rows, FORWARD * area)
+    except Exception as failure:  # a device stands behind it: the other lines are wanted all the same
+        yield _failed(case, "forward", FORWARD * area, failure)
+        return
     if plan.backward and case.row.queries is None:
-        without = missing | ({FLEX: BACKWARD_OF_FLEX} if FLEX in calls else {})
-        trained = {name: call for name, call in calls.items() if name != FLEX}
-        yield _backward(case, plan, trained, without, rows, BACKWARD * area)
+        try:
+            yield _backward(case, plan, calls, missing, rows, BACKWARD * area)
+        except Exception as failure:
+            yield _failed(case, "backward", BACKWARD * area, failure)
+
+
+def _failed(case: Case, direction: str, operations: int, failure: Exception) -> Measurement:
+    reason = f"FAILS: {_first_line(failure)}"
+    return Measurement(case, direction, operations, 0, {}, {}, {OURS: inf}, False, {OURS: reason})
 
 
 def _contestants(case: Case, inputs: Tensors, plan: Plan) -> tuple[dict[str, Call], dict[str, str]]:
@@ -77,13 +91,13 @@ def _contestants(case: Case, inputs: Tensors, plan: Plan) -> tuple[dict[str, Cal
     calls, missing = {OURS: ours(case, inputs)}, {}
     with torch.no_grad():
         calls[OURS](inputs)
-        for name, prepare in ((SDPA, sdpa), (FLEX, flex))[: 1 + plan.flex]:
+        for peer in plan.peers:
             try:
-                calls[name] = _working(prepare(case, inputs), inputs)
+                calls[peer.name] = _working(peer.prepare(case, inputs), inputs)
             except UnableError as reason:
-                missing[name] = str(reason)
+                missing[peer.name] = str(reason)
             except Exception as failure:  # a compiler of its own stands behind it: whatever it says is its reason
-                missing[name] = f"fails: {_first_line(failure)}"
+                missing[peer.name] = f"fails: {_first_line(failure)}"
     return calls, missing
 
 
@@ -105,7 +119,7 @@ def _forward(
     inputs, right = rows.inputs, rows.output()
     with torch.no_grad():
         turns = {name: lambda call=call: call(inputs) for name, call in calls.items()}
-        timed = interleaved(turns, plan.budget, plan.finish)
+        timed = interleaved(turns, plan.budget, plan.clock)
     verdicts = {name: rows.judged(item.value, right) for name, item in timed.items()}
     verdicts[OURS] = worst((verdicts[OURS], whole(case)))
     return _measurement(case, "forward", operations, timed, verdicts, missing)
@@ -115,17 +129,27 @@ def _backward(
     case: Case, plan: Plan, calls: Mapping[str, Call], missing: Mapping[str, str], rows: Sample, operations: int
 ) -> Measurement:
     given = leaves(case, rows.inputs)
-    outputs = {name: call(given) for name, call in calls.items()}
+    outputs = {OURS: calls[OURS](given)}
     incoming = torch.randn(outputs[OURS].shape, generator=torch.Generator().manual_seed(1)).to(outputs[OURS])
+    without = dict(missing)
+    for peer in (peer for peer in plan.peers if peer.name in calls):
+        if peer.no_backward:
+            without[peer.name] = peer.no_backward
+            continue
+        try:
+            outputs[peer.name] = calls[peer.name](given)
+            gradients(case, outputs[peer.name], given, incoming)
+        except Exception as failure:
+            outputs.pop(peer.name, None)
+            without[peer.name] = f"its backward fails: {_first_line(failure)}"
     turns = {name: lambda out=out: gradients(case, out, given, incoming) for name, out in outputs.items()}
-    timed = interleaved(turns, plan.budget, plan.finish)
-    right = rows.gradients(incoming)
-    verdicts = {}
+    timed = interleaved(turns, plan.budget, plan.clock)
+    right, verdicts = rows.gradients(incoming), {}
     for name, item in timed.items():
         alone = gradients(case, outputs[name], given, rows.only(incoming))
         verdicts[name] = rows.judged_gradients(item.value, alone, right)
     verdicts[OURS] = worst((verdicts[OURS], whole_backward(case)))
-    return _measurement(case, "backward", operations, timed, verdicts, missing)
+    return _measurement(case, "backward", operations, timed, verdicts, without)
 
 
 def _measurement(

@@ -1,4 +1,4 @@
-"""The contestants: attnc, PyTorch's scaled_dot_product_attention, and compiled FlexAttention, on one row.
+"""The contestants: attnc, and PyTorch's scaled_dot_product_attention and compiled FlexAttention, on one row.
 
 Each is prepared once (kernels, biases, block masks) and then called with the row's inputs. What a peer has no words for
 is said, not imitated: error `UnableError` with the reason.
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from attnc.bench.case import Case
@@ -25,6 +27,15 @@ class UnableError(Exception):
     """A peer cannot express a row, or not here; the text says why."""
 
 
+@dataclass(frozen=True)
+class Peer:
+    """A contestant that is not attnc: its name in the table, how it is prepared, and why it has no backward, if so."""
+
+    name: str
+    prepare: Callable[[Case, Tensors], Call]
+    no_backward: str = ""
+
+
 def ours(case: Case, _: Tensors) -> Call:
     """attnc's kernels."""
     return lambda given: case.attention(**given)
@@ -35,7 +46,7 @@ def with_sink_key(given: torch.Tensor) -> torch.Tensor:
     return pad(given, (0, 0, 0, 1))
 
 
-def _maps(case: Case, attend: Callable[..., torch.Tensor]) -> Call:
+def maps(case: Case, attend: Callable[..., torch.Tensor]) -> Call:
     """A row as calls of an attention that knows softmaxes only; a sink is one more key."""
     sink = with_sink_key if case.row.weights == "sink" else lambda tensor: tensor
 
@@ -60,7 +71,20 @@ def sdpa(case: Case, inputs: Tensors) -> Call:
     def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         return scaled_dot_product_attention(q, k, v, enable_gqa=case.key_heads != case.heads, **settings)
 
-    return _maps(case, attend)
+    return maps(case, attend)
+
+
+def cudnn(case: Case, inputs: Tensors) -> Call:
+    """PyTorch's own attention by cuDNN, where no bias is needed."""
+    call = sdpa(case, inputs)
+    if "attn_mask" in _sdpa_settings(case, inputs):
+        raise UnableError("measured without a bias only")
+
+    def forced(given: Tensors) -> torch.Tensor:
+        with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
+            return call(given)
+
+    return forced
 
 
 def _sdpa_settings(case: Case, inputs: Tensors) -> dict[str, Any]:
@@ -77,7 +101,7 @@ def _bias(case: Case, inputs: Tensors) -> torch.Tensor:
     heads = case.heads if case.row.score is not None or case.row.weights == "sink" else 1
     columns = case.keys + (case.row.weights == "sink")
     shape = (case.batch, heads, case.queries, columns)
-    _enough_memory(shape, case.dtype)
+    _enough_memory(shape, case)
     bias = torch.zeros(shape, dtype=case.dtype, device=case.device)
     for rows in case.chunks():
         part, points = bias[:, :, rows[0] : rows[-1] + 1, : case.keys], case.points(rows)
@@ -90,9 +114,13 @@ def _bias(case: Case, inputs: Tensors) -> torch.Tensor:
     return bias
 
 
-def _enough_memory(shape: tuple[int, ...], dtype: torch.dtype) -> None:
-    size = torch.Size(shape).numel() * dtype.itemsize
-    if size > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4:
+def _enough_memory(shape: tuple[int, ...], case: Case) -> None:
+    size = torch.Size(shape).numel() * case.dtype.itemsize
+    if case.device == "cpu":
+        room = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    else:
+        room = torch.cuda.get_device_properties(case.device).total_memory
+    if size > room // 4:
         raise UnableError(f"its bias would take {size / 1e9:.1f} GB")
 
 
@@ -116,7 +144,7 @@ def flex(case: Case, inputs: Tensors) -> Call:
         gqa = case.key_heads != case.heads
         return compiled(q, k, v, score_mod=score, block_mask=block_mask, enable_gqa=gqa)
 
-    return _maps(case, attend)
+    return maps(case, attend)
 
 
 def _flex_score(case: Case, inputs: Tensors) -> Callable[..., Any] | None:

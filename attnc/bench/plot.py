@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from attnc.bench.header import Header
-from attnc.bench.measure import FLEX, SDPA, Measurement
-from attnc.bench.table import type_name
+from attnc.bench.measure import Measurement
+from attnc.bench.table import Layout, type_name
 from attnc.diagnostics import error
-
-SERIES = (("forward", SDPA), ("forward", FLEX), ("backward", SDPA))
 
 
 def canvas() -> Any:
@@ -24,27 +22,31 @@ def canvas() -> Any:
     return Figure
 
 
-def plot(head: Header, items: Iterable[Measurement], path: Path) -> None:
+def plot(head: Header, layout: Layout, items: Iterable[Measurement], path: Path) -> None:
     """Write the picture, PNG or SVG by the file's ending."""
     panels: dict[tuple[str, int], list[Measurement]] = {}
     for item in items:
         panels.setdefault((type_name(item.case.dtype), item.case.width), []).append(item)
     figure = canvas()(figsize=(11, 3.6 * len(panels) + 0.6), layout="constrained")
-    figure.suptitle(f"their time over attnc's: {head.processor}, {head.threads} threads", fontsize=10)
-    places = figure.subplots(len(panels), squeeze=False)[:, 0]
+    figure.suptitle(f"their time over attnc's: {head.place}", fontsize=10)
+    places = figure.subplots(len(panels), squeeze=False)[:, 0] if panels else ()
     for axes, ((dtype, width), group) in zip(places, panels.items(), strict=True):
-        _bars(axes, group)
+        _bars(axes, group, layout.peers)
         axes.set_title(f"{dtype}, D = {width}", fontsize=9)
     figure.savefig(path)
 
 
-def _bars(axes: Any, items: list[Measurement]) -> None:
+def _bars(axes: Any, items: list[Measurement], peers: tuple[str, ...]) -> None:
     labels = list(dict.fromkeys(_label(item) for item in items))
-    for place, (direction, peer) in enumerate(SERIES):
+    series = [(direction, peer) for direction in ("forward", "backward") for peer in peers]
+    measured = {(item.direction, peer) for item in items for peer in item.seconds}
+    series = [pair for pair in series if pair in measured]
+    step = 0.8 / max(len(series), 1)
+    for place, (direction, peer) in enumerate(series):
         own = [item for item in items if item.direction == direction]
         values = {_label(item): item.times(peer) for item in own}
-        at = [number + 0.27 * (place - 1) for number in range(len(labels))]
-        axes.bar(at, [values.get(label) or 0.0 for label in labels], 0.25, label=f"{peer}, {direction}")
+        at = [number + step * (place - (len(series) - 1) / 2) for number in range(len(labels))]
+        axes.bar(at, [values.get(label) or 0.0 for label in labels], 0.93 * step, label=f"{peer}, {direction}")
     axes.axhline(1.0, color="black", linewidth=0.8)
     axes.set_xticks(range(len(labels)), labels, rotation=20, ha="right", fontsize=8)
     axes.legend(fontsize=8)

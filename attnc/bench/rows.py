@@ -6,7 +6,7 @@ come the exact area, the formula that judges a run, the bias for SDPA, and FlexA
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from math import gcd
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,9 +23,9 @@ Mask = Callable[[Any, Any, Any, Any], Any]
 """Whether the query at m sees the key at n, from b, h, m, n."""
 Score = Callable[[Any, Any, Any, Any, Any], Any]
 """A score made of s at b, h, m, n."""
-Weights = Literal["softmax", "sink", "sigmoid", "squared relu"]
+Weights = Literal["softmax", "sink", "sigmoid", "squared relu", "linear"]
 
-WINDOW, CAP = 256, 50.0
+CAP = 50.0
 DOCUMENTS = (3, 1, 5, 2, 7, 1, 9, 4)
 
 
@@ -39,7 +39,8 @@ class Row:
     """An attention that is measured.
 
     `maps` are the queries and keys of each map of weights, `combine` what becomes of their outputs; `additive` says
-    that the score only adds to s, so that a bias expresses it; `heads` and `keys` are its own where they are given.
+    that the score only adds to s, so that a bias expresses it; `window` is how many keys a query sees at most; `batch`,
+    `heads` and `keys` are its own where they are given.
     """
 
     name: str
@@ -52,7 +53,9 @@ class Row:
     maps: tuple[tuple[str, str], ...] = (("Q", "K"),)
     combine: Callable[[Tensors, list[torch.Tensor]], torch.Tensor] = first
     group: int = 1
+    window: int | None = None
     queries: int | None = None
+    batch: int | None = None
     heads: int | None = None
     keys: int | None = None
 
@@ -69,9 +72,9 @@ def causal(_: Tensors) -> Mask:
     return lambda b, h, m, n: n <= m
 
 
-def window(_: Tensors) -> Mask:
+def window(width: int) -> Callable[[Tensors], Mask]:
     """A query sees the last positions, its own included."""
-    return lambda b, h, m, n: (n <= m) & (m - n < WINDOW)
+    return lambda _: lambda b, h, m, n: (n <= m) & (m - n < width)
 
 
 def own_document(given: Tensors) -> Mask:
@@ -129,25 +132,30 @@ TWO_MAPS = (("Q1", "K1"), ("Q2", "K2"))
 ROWS = (
     Row("full", "full"),
     Row("causal", "causal_attention", causal),
-    Row("window", "windowed", window),
+    Row("window", "windowed", window(256), window=256),
+    Row("window-1024", "windowed_1024", window(1024), window=1024),
     Row("documents", "documents", own_document, further=documents),
     Row("alibi", "alibi", causal, sloped, additive=True, further=slopes),
     Row("softcap", "softcapped", causal, capped),
     Row("sink", "sink_attention", causal, weights="sink", further=sinks),
     Row("sigmoid", "sigmoids", weights="sigmoid"),
     Row("relu-squared", "squared_relu", weights="squared relu"),
+    Row("linear", "linear", causal, weights="linear"),
     Row("gqa", "grouped", causal, group=4),
     Row("differential", "differential", causal, further=lambdas, maps=TWO_MAPS, combine=difference),
     Row("decode-1x8", "causal_attention", causal, queries=1, heads=8, keys=16384),
     Row("decode-1x1", "causal_attention", causal, queries=1, heads=1, keys=16384),
     Row("decode-16x8", "causal_attention", causal, queries=16, heads=8, keys=16384),
+    Row("decode-batch", "causal_attention", causal, queries=1, batch=16, heads=16, keys=16384),
+    Row("decode-gqa", "grouped", causal, group=4, queries=1, batch=16, heads=32, keys=16384),
+    Row("decode-long", "causal_attention", causal, queries=1, batch=1, heads=16, keys=131072),
 )
 
 
-def chosen(names: list[str] | None) -> tuple[Row, ...]:
-    """The rows of these names in the order of the table, all where none is named; error A640 where one is unknown."""
+def chosen(names: Collection[str]) -> tuple[Row, ...]:
+    """The rows of these names in the order of the table; error A640 where one is unknown."""
     known = [row.name for row in ROWS]
-    for name in names or ():
+    for name in names:
         if name not in known:
             raise error("A640", f"there is no row `{name}`", helps=(f"`--rows` takes {', '.join(known)}",))
-    return tuple(row for row in ROWS if not names or row.name in names)
+    return tuple(row for row in ROWS if row.name in names)

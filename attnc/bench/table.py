@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
 
 import torch
 
 from attnc.bench.header import Header
-from attnc.bench.measure import FLEX, OURS, SDPA, Measurement
+from attnc.bench.measure import OURS, Measurement
+from attnc.bench.suite import TYPES
 
-TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-HEAD = (
-    *("row", "B", "H", "M", "N", "D", "type", "pass", "x SDPA", "x Flex", "GF/s", "peak"),
-    *("attnc ms", "SDPA ms", "Flex ms", "error"),
-)
-WIDTHS = (13, 2, 4, 5, 5, 3, 4, 8, 6, 6, 6, 5, 8, 8, 8, 5)
 LEFT = ("row", "type", "pass")
 DASH = "-"
+UNITS = {"cpu": ("GF/s", 1e9), "cuda": ("TF/s", 1e12)}
+CASE = {"row": 13, "B": 3, "H": 5, "M": 5, "N": 6, "D": 3, "type": 4, "pass": 8}
 LEGEND = (
-    "x SDPA, x Flex: their time over attnc's; medians of interleaved rounds.",
-    "GF/s: 4 D operations forward and 10 D backward for each visible score, counted one by one.",
+    "x NAME: its time over attnc's; medians of interleaved rounds.",
+    "F/s: 4 D operations forward and 10 D backward for each visible score, counted one by one.",
     "peak: the share of PyTorch's best matrix product in the same type, which need not be the fastest that there is.",
     "error: the largest over what the numerics contract allows; up to 1 passes, and only then a time counts.",
 )
@@ -33,24 +30,49 @@ def type_name(dtype: torch.dtype) -> str:
     return next(name for name, known in TYPES.items() if known == dtype)
 
 
-def cells(item: Measurement, head: Header) -> tuple[str, ...]:
-    """The cells of one line, in the order of HEAD."""
-    case = item.case
-    heads = f"{case.heads}:{case.key_heads}" if case.key_heads != case.heads else str(case.heads)
-    extents = (str(case.batch), heads, str(case.queries), str(case.keys), str(case.width))
-    ratios = (_ratio(item.times(SDPA)), _ratio(item.times(FLEX)))
-    rate = (_rate(item), _share(item, head))
-    times = (_milliseconds(item, name) for name in (OURS, SDPA, FLEX))
-    error = f"{item.errors[OURS]:.2f}" if item.passed else f"FAILS {item.errors[OURS]:.3g}"
-    return (case.row.name, *extents, type_name(case.dtype), item.direction, *ratios, *rate, *times, error)
+@dataclass(frozen=True)
+class Layout:
+    """The columns of a table on a device, beside these peers."""
+
+    device: str
+    peers: tuple[str, ...]
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """The columns and how wide they are printed."""
+        ratios = {f"x {name}": max(6, len(name) + 2) for name in self.peers}
+        times = {f"{name} ms": max(8, len(name) + 3) for name in (OURS, *self.peers)}
+        return {**CASE, **ratios, UNITS[self.device][0]: 6, "peak": 5, **times, "error": 5}
+
+    @property
+    def head(self) -> tuple[str, ...]:
+        """The names of the columns."""
+        return tuple(self.widths)
+
+    def cells(self, item: Measurement, head: Header) -> tuple[str, ...]:
+        """The cells of one line, in the order of the columns."""
+        case = item.case
+        heads = f"{case.heads}:{case.key_heads}" if case.key_heads != case.heads else str(case.heads)
+        extents = (str(case.batch), heads, str(case.queries), str(case.keys), str(case.width))
+        ratios = (_ratio(item.times(name)) for name in self.peers)
+        rate = (_rate(item, UNITS[self.device][1]), _share(item, head))
+        times = (_milliseconds(item, name) for name in (OURS, *self.peers))
+        error = f"{item.errors[OURS]:.2f}" if item.passed else f"FAILS {item.errors[OURS]:.3g}"
+        return (case.row.name, *extents, type_name(case.dtype), item.direction, *ratios, *rate, *times, error)
+
+    def line(self, texts: Iterable[str]) -> str:
+        """Cells as one line of text."""
+        pairs = zip(self.widths.items(), texts, strict=True)
+        parts = (f"{text:<{width}}" if name in LEFT else f"{text:>{width}}" for (name, width), text in pairs)
+        return " ".join(parts).rstrip()
 
 
 def _ratio(value: float | None) -> str:
     return DASH if value is None else f"{value:.2f}"
 
 
-def _rate(item: Measurement) -> str:
-    return DASH if item.rate is None else f"{item.rate / 1e9:.1f}"
+def _rate(item: Measurement, unit: float) -> str:
+    return DASH if item.rate is None else f"{item.rate / unit:.1f}"
 
 
 def _share(item: Measurement, head: Header) -> str:
@@ -59,14 +81,10 @@ def _share(item: Measurement, head: Header) -> str:
 
 
 def _milliseconds(item: Measurement, name: str) -> str:
-    counts = name in item.seconds and (item.passed or name != OURS)
-    return f"{1e3 * item.seconds[name]:.2f}" if counts else DASH
-
-
-def line(texts: Iterable[str]) -> str:
-    """Cells as one line of text."""
-    pairs = zip(HEAD, WIDTHS, texts, strict=True)
-    return " ".join(f"{text:<{width}}" if name in LEFT else f"{text:>{width}}" for name, width, text in pairs).rstrip()
+    if name not in item.seconds or (name == OURS and not item.passed):
+        return DASH
+    value = 1e3 * item.seconds[name]
+    return f"{value:.2f}" if value >= 1 else f"{value:.3f}"
 
 
 def remarks(items: Iterable[Measurement]) -> Iterator[str]:
@@ -81,7 +99,7 @@ def remarks(items: Iterable[Measurement]) -> Iterator[str]:
                 said.setdefault((peer, "errs by more than the contract allows"), {})[
                     f"{name} ({kind}, {error:.3g})"
                 ] = None
-        if not item.passed:
+        if not item.passed and OURS not in item.missing:
             said.setdefault((OURS, "FAILS the numerics contract, its time does not count"), {})[f"{name} ({kind})"] = (
                 None
             )
@@ -89,26 +107,28 @@ def remarks(items: Iterable[Measurement]) -> Iterator[str]:
         yield f"{peer}, {', '.join(names)}: {reason}"
 
 
-def markdown(head: Header, items: list[Measurement]) -> str:
-    """The whole table as a page of Markdown."""
-    rows = [cells(item, head) for item in items]
-    marks = (":--" if name in LEFT else "--:" for name in HEAD)
-    table = [f"| {' | '.join(texts)} |" for texts in (HEAD, tuple(marks), *rows)]
-    legend, facts, notes = map(_points, (LEGEND, head.lines(), remarks(items)))
-    parts = (f"# attnc beside PyTorch on a {items[0].case.device.upper()}", legend, facts, "\n".join(table), notes)
-    return "\n\n".join(filter(None, parts)) + "\n"
+def markdown(
+    head: Header, layout: Layout, items: list[Measurement], before: Iterable[str], notes: Iterable[str]
+) -> str:
+    """The whole table as a page of Markdown, with other parts before it and notes after it."""
+    rows = [layout.cells(item, head) for item in items]
+    marks = (":--" if name in LEFT else "--:" for name in layout.head)
+    table = [f"| {' | '.join(texts)} |" for texts in (layout.head, tuple(marks), *rows)]
+    legend, facts, told = map(_points, (LEGEND, head.lines(), notes))
+    title = f"# attnc beside PyTorch on a {'CPU' if layout.device == 'cpu' else 'GPU'}"
+    return "\n\n".join(filter(None, (title, legend, facts, *before, "\n".join(table), told))) + "\n"
 
 
 def _points(texts: Iterable[str]) -> str:
     return "\n".join(f"- {text}" for text in texts)
 
 
-def plain(head: Header, items: Iterable[Measurement]) -> dict[str, Any]:
+def plain(head: Header, layout: Layout, items: Iterable[Measurement]) -> dict[str, Any]:
     """The table as values for JSON; times in milliseconds, rates in operations a second."""
-    return {**asdict(head), "measurements": [_plain(item) for item in items]}
+    return {**asdict(head), "measurements": [_plain(item, layout.peers) for item in items]}
 
 
-def _plain(item: Measurement) -> dict[str, Any]:
+def _plain(item: Measurement, peers: Iterable[str]) -> dict[str, Any]:
     case = item.case
     extents = {name: getattr(case, name) for name in ("batch", "heads", "key_heads", "queries", "keys", "width")}
     return {
@@ -118,7 +138,7 @@ def _plain(item: Measurement) -> dict[str, Any]:
         "device": case.device,
         "direction": item.direction,
         "passed": item.passed,
-        "ratios": {peer: item.times(peer) for peer in (SDPA, FLEX)},
+        "ratios": {peer: item.times(peer) for peer in peers},
         "rate": item.rate,
         "operations": item.operations,
         "rounds": item.rounds,

@@ -1,53 +1,79 @@
-"""`attnc bench cpu`: attnc beside SDPA and FlexAttention, in one process, interleaved, judged."""
+"""`attnc bench cpu` and `gpu`: attnc beside SDPA, FlexAttention and what is installed: interleaved, judged."""
 
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from attnc.cli.progress import progress
 from attnc.diagnostics import error
 
 if TYPE_CHECKING:
+    from attnc.bench.case import Case
+    from attnc.bench.correct import Task
     from attnc.bench.header import Header
-    from attnc.bench.measure import Measurement, Plan
+    from attnc.bench.measure import Plan
     from attnc.bench.suite import Suite
 
-TYPES = ("fp32", "bf16")
+DEVICES = {"cpu": "cpu", "gpu": "cuda"}
+WITHIN = 520.0
+"""Seconds after which a GPU, which is often lent for minutes, begins nothing more."""
+SHARE = 0.45
+"""Of them, what correctness may take."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("device", choices=["cpu"], help="what is measured")
-    parser.add_argument("--rows", type=_words, metavar="ROW,..", help="causal,window,..: all of them without it")
-    parser.add_argument("--n", type=_counts, metavar="N,..", help="numbers of keys: 4096, for decoding 16384")
-    parser.add_argument("--d", type=_counts, default=(64,), metavar="D,..", help="widths of a head: 64")
-    parser.add_argument("--dtype", type=_words, default=list(TYPES), metavar="TYPE,..", help="fp32,bf16")
+    parser.add_argument("device", choices=list(DEVICES), help="what is measured")
+    parser.add_argument("--rows", type=_words, metavar="ROW,..", help="causal,window,..: those usual for the device")
+    parser.add_argument("--n", type=_counts, metavar="N,..", help="numbers of keys: 4096, for decoding more")
+    parser.add_argument("--d", type=_counts, metavar="D,..", help="widths of a head: 64, on a gpu 128,64")
+    parser.add_argument("--dtype", type=_words, metavar="TYPE,..", help="fp32,bf16, on a gpu bf16; or fp16")
     parser.add_argument(
-        "--heads", type=_count, default=8, help="query heads of the rows that have no number of their own"
+        "--heads", type=_count, help="query heads of rows without a number of their own: 8, on a gpu 16"
     )
-    parser.add_argument("--batch", type=_count, default=1)
+    parser.add_argument("--batch", type=_count, help="1, on a gpu what makes 16384 queries")
     parser.add_argument("--repeat", type=_count, help="rounds, in place of as many as the seconds allow")
-    parser.add_argument("--seconds", type=_seconds, default=2.0, help="for the rounds of one line of the table: 2")
+    parser.add_argument("--seconds", type=_seconds, help="for the rounds of one line of the table: 2, on a gpu 0.5")
+    parser.add_argument("--within", type=_seconds, help="begin nothing more after so many seconds; on a gpu 520")
     parser.add_argument("--no-flex", action="store_true", help="leave FlexAttention out, which compiles for seconds")
     parser.add_argument("--no-backward", action="store_true", help="measure the forward only")
+    parser.add_argument(
+        "--correct",
+        action=argparse.BooleanOptionalAction,
+        help="first hold the library and --specs against the oracle; done on a gpu",
+    )
+    parser.add_argument("--specs", type=_words, metavar="FILE,..", help="files or folders: `examples` if it exists")
     parser.add_argument("--json", nargs="?", const="-", metavar="FILE", help="write one JSON value, or print it alone")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table as Markdown")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write the ratios as .png or .svg; needs matplotlib")
 
 
 def command(options: argparse.Namespace) -> int:
-    """Measure, judge, report; 1 where a result fails the numerics contract."""
+    """Check, measure, judge, report; 1 where a result fails the numerics contract."""
+    from attnc.bench.report import Report, corrected, measured, write
+
+    start = perf_counter()
     suite, plan = _asked(options)
     _check_files(options)
-    head = _head(options, suite, plan)
-    quiet = options.json == "-"
-    items = list(_measured(head, suite, plan, quiet))
-    _write(options, head, items)
-    return 0 if all(item.passed for item in items) else 1
+    tasks = _tasks(options, suite.device)
+    report = Report(_head(options, suite, plan), suite, plan, quiet=options.json == "-")
+    within = _within(options)
+    corrected(report, tasks, None if within is None else SHARE * within)
+    measured(report, None if within is None else start + within, _watch(report.quiet))
+    try:
+        write(report, options.json, options.markdown, options.plot)
+    except OSError as reason:
+        raise _unwritable(Path(reason.filename or "a file"), reason.strerror or str(reason)) from None
+    return 0 if report.passed else 1
+
+
+def _watch(quiet: bool) -> Callable[[list[Case]], Iterable[Case]]:
+    """A bar where nothing is printed; else the lines themselves tell."""
+    return lambda cases: progress(cases, "measuring", len(cases)) if quiet else cases
 
 
 # ---- arguments ----------------------------------------------------------------------------------
@@ -80,20 +106,56 @@ def _seconds(text: str) -> float:
 
 
 def _asked(options: argparse.Namespace) -> tuple[Suite, Plan]:
+    from attnc.bench.installed import peers
     from attnc.bench.measure import Plan
     from attnc.bench.rows import chosen
-    from attnc.bench.suite import Suite
-    from attnc.bench.table import TYPES
-    from attnc.bench.timing import Budget
+    from attnc.bench.suite import TYPES, USUAL, Suite
+    from attnc.bench.timing import Budget, clock
 
-    for name in options.dtype:
+    device = _device(options.device)
+    usual = USUAL[DEVICES[options.device]]
+    names = options.dtype or usual.dtypes
+    for name in names:
         if name not in TYPES:
             raise error("A641", f"`{name}` is no type of the table", helps=(f"`--dtype` takes {', '.join(TYPES)}",))
-    dtypes = tuple(TYPES[name] for name in options.dtype)
-    rows = chosen(options.rows)
-    suite = Suite(rows, options.n, options.d, dtypes, options.heads, options.batch, options.device)
-    budget = Budget(options.seconds, options.repeat)
-    return suite, Plan(budget, flex=not options.no_flex, backward=not options.no_backward)
+    rows, dtypes = chosen(options.rows or usual.rows), tuple(TYPES[name] for name in names)
+    heads = options.heads or usual.heads
+    suite = Suite(rows, options.n, options.d or usual.widths, dtypes, heads, options.batch, device)
+    budget = Budget(options.seconds or usual.seconds, options.repeat)
+    return suite, Plan(budget, peers(device, with_flex=not options.no_flex), not options.no_backward, clock(device))
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name == "gpu" and not torch.cuda.is_available():
+        raise error("A502", "there is no GPU that PyTorch can use here", helps=("attnc bench cpu",))
+    return DEVICES[name]
+
+
+def _within(options: argparse.Namespace) -> float | None:
+    asked: float | None = options.within
+    return WITHIN if asked is None and options.device == "gpu" else asked
+
+
+def _tasks(options: argparse.Namespace, device: str) -> list[Task]:
+    """What is held against the oracle first."""
+    from attnc.bench.correct import tasks
+    from attnc.bench.suite import TYPES
+
+    asked = options.device == "gpu" if options.correct is None else options.correct
+    return tasks(_specs(options), options.dtype or TYPES, device) if asked else []
+
+
+def _specs(options: argparse.Namespace) -> list[Path]:
+    """The files whose attentions are checked besides the library's."""
+    named = options.specs if options.specs is not None else ["examples"] if Path("examples").is_dir() else []
+    found: list[Path] = []
+    for path in map(Path, named):
+        if not path.exists():
+            raise error("A622", f"`{path}` cannot be read: there is no such file")
+        found += sorted(path.glob("**/*.attn")) if path.is_dir() else [path]
+    return found
 
 
 def _check_files(options: argparse.Namespace) -> None:
@@ -118,60 +180,24 @@ def _unwritable(path: Path, reason: str) -> Exception:
     return error("A623", f"`{path}` cannot be written: {reason}")
 
 
-# ---- report -------------------------------------------------------------------------------------
-
-
 def _head(options: argparse.Namespace, suite: Suite, plan: Plan) -> Header:
     from attnc.bench.header import header
     from attnc.bench.table import type_name
     from attnc.bench.timing import matmul_peak
 
-    peaks = {type_name(dtype): matmul_peak(dtype, suite.device, plan.finish) for dtype in suite.dtypes}
-    return header(_command(options, suite), peaks)
+    peaks = {type_name(dtype): matmul_peak(dtype, suite.device, plan.clock) for dtype in suite.dtypes}
+    return header(_command(options), peaks, suite.device)
 
 
-def _command(options: argparse.Namespace, suite: Suite) -> str:
-    """The command line that measures this again, with every setting that is not the usual one."""
-    lists = {"rows": options.rows, "n": options.n, "d": options.d, "dtype": options.dtype}
-    words = [f"--{name} {','.join(map(str, value))}" for name, value in lists.items() if value]
-    words += [f"--heads {suite.heads} --batch {suite.batch}"]
-    words += [f"--repeat {options.repeat}" if options.repeat else f"--seconds {options.seconds:g}"]
+def _command(options: argparse.Namespace) -> str:
+    """The command line that measures this again, with every setting that was given."""
+    names = ("rows", "n", "d", "dtype", "specs", "heads", "batch", "repeat", "seconds", "within")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    words = [f"--{name} {_word(value)}" for name, value in given.items()]
     flags = {"--no-flex": options.no_flex, "--no-backward": options.no_backward}
-    return " ".join(["attnc bench", suite.device, *words, *(flag for flag, on in flags.items() if on)])
+    flags |= {"--correct": options.correct is True, "--no-correct": options.correct is False}
+    return " ".join(["attnc bench", options.device, *words, *(flag for flag, on in flags.items() if on)])
 
 
-def _measured(head: Header, suite: Suite, plan: Plan, quiet: bool) -> Iterator[Measurement]:
-    """The measurements, each printed as it comes, and what is to be said of them."""
-    from attnc.bench.measure import measured
-    from attnc.bench.table import HEAD, LEGEND, cells, line, remarks
-
-    def say(text: str) -> None:
-        if not quiet:
-            print(text, flush=True)
-
-    say("\n".join([*head.lines(), *LEGEND, "", line(HEAD)]))
-    items, cases = [], list(suite.cases())
-    for case in progress(cases, "measuring", len(cases)) if quiet else cases:  # else the lines themselves tell
-        for item in measured(case, plan):
-            say(line(cells(item, head)))
-            items.append(item)
-            yield item
-    say("\n".join(["", *remarks(items)]).rstrip())
-
-
-def _write(options: argparse.Namespace, head: Header, items: list[Measurement]) -> None:
-    from attnc.bench.plot import plot
-    from attnc.bench.table import markdown, plain
-
-    text = json.dumps(plain(head, items))
-    if options.json == "-":
-        print(text)
-    try:
-        if options.json not in (None, "-"):
-            Path(options.json).write_text(text + "\n", encoding="utf-8")
-        if options.markdown:
-            options.markdown.write_text(markdown(head, items), encoding="utf-8")
-        if options.plot:
-            plot(head, items, options.plot)
-    except OSError as reason:
-        raise _unwritable(Path(reason.filename or "a file"), reason.strerror or str(reason)) from None
+def _word(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else f"{value:g}" if value else str(value)

@@ -40,13 +40,13 @@ def _of(usual: Mapping[str, int], shape: Mapping[str, int]) -> dict[str, int]:
 def _usable(tries: Iterable[dict[str, int]], stated: Stated) -> Iterator[tuple[dict[str, int], Cascade]]:
     seen = []
     for sizes in tries:
-        found = _mended(sizes, stated)
+        found = mended(sizes, stated)
         if found is not None and found[0] not in seen:
             seen.append(found[0])
             yield found
 
 
-def _mended(sizes: dict[str, int], stated: Stated) -> tuple[dict[str, int], Cascade] | None:
+def mended(sizes: dict[str, int], stated: Stated) -> tuple[dict[str, int], Cascade] | None:
     """The extents with what the program says of them put right, if that can be done by substitution."""
     for _ in range(4):
         cascade = stated(sizes)

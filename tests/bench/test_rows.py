@@ -21,6 +21,9 @@ AREAS = {
     "decode-1x8": 8 * N,
     "decode-1x1": N,
     "decode-16x8": 8 * (16 * (N - 16) + 16 * 17 // 2),
+    "decode-batch": 16 * 16 * N,
+    "decode-gqa": 16 * 32 * N,
+    "decode-long": 16 * N,
 }
 
 
@@ -55,5 +58,13 @@ def test_rows_have_heads_and_keys_of_their_own() -> None:
     assert (cases["full"].heads, cases["full"].keys, cases["full"].queries) == (4, 4096, 4096)
     assert (cases["decode-1x1"].heads, cases["decode-1x1"].keys, cases["decode-1x1"].queries) == (1, 16384, 1)
     assert (cases["decode-16x8"].heads, cases["decode-16x8"].queries) == (8, 16)
+    assert (cases["decode-batch"].batch, cases["decode-batch"].heads, cases["full"].batch) == (16, 16, 1)
+
+
+def test_a_gpu_has_as_many_queries_at_every_length() -> None:
+    suite = Suite(chosen(["full", "decode-1x8"]), (1024, 16384, 65536), heads=4, device="cuda")
+    batches = {(case.row.name, case.keys): case.batch for case in suite.cases()}
+    assert [batches["full", keys] for keys in (1024, 16384, 65536)] == [16, 1, 1]
+    assert {batches["decode-1x8", keys] for keys in (1024, 16384, 65536)} == {1}
     assert [row.key_heads(8) for row in chosen(["gqa", "full"])] == [8, 2]
     assert chosen(["gqa"])[0].key_heads(6) == 3
