@@ -112,6 +112,15 @@ def lowered(
     return lower(stream, cascade, target, dtypes, extents)
 
 
+def rivals(
+    stream: Stream, cascade: Cascade, target: Target, dtypes: Mapping[str, DType], extents: Mapping[str, int]
+) -> tuple[Target, ...]:
+    """The target narrowed to each of the best few tiles for a streamed stage, the model's choice first."""
+    from attnc.passes.tiles import rivals as best_few
+
+    return best_few(stream, cascade, target, dtypes, extents)
+
+
 def rendered(kernel: Kernel, target: Target) -> str:
     """The kernel's source: C++ for a CPU, Triton for a GPU."""
     if target.kind == "cpu":

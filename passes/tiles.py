@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from attnc.ir.cascade import Cascade
 from attnc.ir.kernel import DType
@@ -14,6 +14,7 @@ from attnc.passes.work import Work, work_of
 CROWDED = 50  # registers beside those of one accumulator and its product
 CLOSE = 10  # registers that the estimate may be short of
 EXTRA = 0.18  # registers for each score and operation beyond those of plain attention
+FEW, NEAR = 5, 1.5  # how many tiles are rivals, and how far from the best the model may see them
 TURN = {"cpu": 400.0, "cuda": 600.0, "hip": 600.0}  # cycles to start a turn of the loop, whatever its size
 TYPICAL = 4096  # positions: what tiles waste at the edges of a mask is weighed against a row of this length
 
@@ -62,12 +63,41 @@ def choose_tiles(
     The model counts matrix products, functions, other operations and bytes against the target's rates.
     """
     work = work_of(stream, cascade, dtypes, extents)
-    narrow = any(dtype in ("float16", "bfloat16") for dtype in dtypes.values())
-    found = [_weighed(*sides, work, target, narrow) for sides in _candidates(stream, target, work)]
-    fitting = [item for item in found if not item.fault]
-    best = min(fitting or [found[-1]], key=lambda item: (item.cycles, item.footprint, item.registers))
+    found = _weighted(stream, target, dtypes, work)
+    best = _ranked(found)[0]
     lines = tuple(_reasons(stream, target, work, best, found))
     return Tiles(best.rows, best.keys, best.footprint, lines, best.warps, best.stages, best.cycles)
+
+
+def rivals(
+    stream: Stream,
+    cascade: Cascade,
+    target: Target,
+    dtypes: Mapping[str, DType],
+    extents: Mapping[str, int],
+) -> tuple[Target, ...]:
+    """The target narrowed to the tiles of the fewest cycles, the best first: a device may say which is the fastest.
+
+    The model's own choice is also among them with one load less ahead, which leaves room for a second program.
+    """
+    ranked = _ranked(_weighted(stream, target, dtypes, work_of(stream, cascade, dtypes, extents)))
+    near = [item for item in ranked[:FEW] if item.cycles <= NEAR * ranked[0].cycles]
+    shorter = [replace(ranked[0], stages=ranked[0].stages - 1)] if ranked[0].stages > 1 else []
+    return tuple(
+        replace(target, rows=(item.rows,), keys=(item.keys,), warps=(item.warps,), stages=item.stages)
+        for item in near + shorter
+    )
+
+
+def _weighted(stream: Stream, target: Target, dtypes: Mapping[str, DType], work: Work) -> list[Choice]:
+    narrow = any(dtype in ("float16", "bfloat16") for dtype in dtypes.values())
+    return [_weighed(*sides, work, target, narrow) for sides in _candidates(stream, target, work)]
+
+
+def _ranked(found: list[Choice]) -> list[Choice]:
+    """The candidates that fit, the best first; the smallest where none does."""
+    fitting = [item for item in found if not item.fault]
+    return sorted(fitting, key=lambda item: (item.cycles, item.footprint, item.registers)) or [found[-1]]
 
 
 def _candidates(stream: Stream, target: Target, work: Work) -> Iterator[tuple[int, int, int]]:

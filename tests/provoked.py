@@ -22,8 +22,12 @@ import attnc
 from attnc import AttnError, compiler
 from attnc.cli import main
 from attnc.codegen import cpp_build
-from attnc.runtime import build, place
+from attnc.ir.target import find_target
+from attnc.runtime import build, place, streams
+from attnc.runtime.attention import Attention
+from attnc.runtime.bind import bind
 from attnc.runtime.compiled import CompiledAttention
+from attnc.runtime.execute import execute
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 BROKEN = "#!/bin/sh\necho 'cc1plus: fatal error: this compiler is an empty shell' >&2\nexit 1\n"
@@ -93,13 +97,26 @@ def _fails(*_: object) -> None:
     raise KeyError("n")
 
 
+def _with_less_memory(attention: Attention, *tensors: torch.Tensor) -> None:
+    """A call on a GPU that has less shared memory than any tile needs."""
+    from triton.runtime.errors import OutOfResources
+
+    def too_large(*_: object) -> None:
+        raise OutOfResources(98304, 65536, "shared memory")
+
+    program = attention.program()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streams, "_launch", too_large)
+        execute(program, bind(program.stated, tensors, {}), find_target("sm_90"))
+
+
 def _python(line: str) -> str:
     """What an expression raises."""
     q = torch.zeros(1, 2, 8, 4)
     names = {"attnc": attnc, "Q": q, "K": q.clone(), "V": q.clone(), "causal": attnc.load("causal.attn")}
     if Path("built").is_dir():
         names["compiled"] = CompiledAttention(Path("built"))
-    names |= {"CompiledAttention": CompiledAttention, "Path": Path}
+    names |= {"CompiledAttention": CompiledAttention, "Path": Path, "on_a_gpu_with_less_memory": _with_less_memory}
     try:
         eval(line, names)
     except AttnError as mistake:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from time import perf_counter
@@ -39,6 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeat", type=_count, help="rounds, in place of as many as the seconds allow")
     parser.add_argument("--seconds", type=_seconds, help="for the rounds of one line of the table: 2, on a gpu 0.5")
     parser.add_argument("--within", type=_seconds, help="begin nothing more after so many seconds; on a gpu 520")
+    parser.add_argument("--tune", action="store_true", help="on a gpu: with the fastest of the best few tiles")
     parser.add_argument("--no-flex", action="store_true", help="leave FlexAttention out, which compiles for seconds")
     parser.add_argument("--no-backward", action="store_true", help="measure the forward only")
     parser.add_argument(
@@ -57,6 +59,8 @@ def command(options: argparse.Namespace) -> int:
     from attnc.bench.report import Report, corrected, measured, write
 
     start = perf_counter()
+    if options.tune:
+        os.environ["ATTNC_TUNE"] = "1"
     suite, plan = _asked(options)
     _check_files(options)
     tasks = _tasks(options, suite.device)
@@ -194,7 +198,7 @@ def _command(options: argparse.Namespace) -> str:
     names = ("rows", "n", "d", "dtype", "specs", "heads", "batch", "repeat", "seconds", "within")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     words = [f"--{name} {_word(value)}" for name, value in given.items()]
-    flags = {"--no-flex": options.no_flex, "--no-backward": options.no_backward}
+    flags = {"--tune": options.tune, "--no-flex": options.no_flex, "--no-backward": options.no_backward}
     flags |= {"--correct": options.correct is True, "--no-correct": options.correct is False}
     return " ".join(["attnc bench", options.device, *words, *(flag for flag, on in flags.items() if on)])
 

@@ -42,11 +42,23 @@ def target_of(device: torch.device) -> Target:
     return find_target(arch or f"sm_{properties.major}{properties.minor}")
 
 
+@memo
+def device_name(device: torch.device) -> str:
+    """What tells one model of a GPU from another."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _place(target: Target) -> tuple[object, ...]:
+    """What a kernel depends on of where it runs."""
+    isa = os.environ.get("ATTNC_CPU_ISA") if target.kind == "cpu" else None
+    return (target.name, target.rows, target.keys, target.warps, target.stages, isa)
+
+
 def source_of(
     program: Program, target: Target, stream: Stream, dtypes: Mapping[str, DType], extents: Mapping[str, int]
 ) -> tuple[str, Kernel, str]:
     """The key, the kernel's signature and its source."""
-    place = (target.name, target.rows, os.environ.get("ATTNC_CPU_ISA") if target.kind == "cpu" else None)
+    place = _place(target)
     key = cache.key(program.key, stream.name, place, sorted(dtypes.items()), sorted(extents.items()))
     kept = cache.get(key, "kernel")
     if kept is not None:
@@ -68,7 +80,7 @@ def built(
     program: Program, target: Target, stream: Stream, dtypes: Mapping[str, DType], extents: Mapping[str, int]
 ) -> Built:
     """The kernel, ready to launch; one build per process and key."""
-    place = (target.name, target.rows, os.environ.get("ATTNC_CPU_ISA") if target.kind == "cpu" else None)
+    place = _place(target)
     name = (program.key, stream.name, place, tuple(sorted(dtypes.items())), tuple(sorted(extents.items())))
     if name not in _BUILT:
         key, kernel, source = source_of(program, target, stream, dtypes, extents)

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from attnc.compiler import rivals
 from attnc.ir.cascade import Cascade
 from attnc.ir.kernel import DType
 from attnc.ir.sizes import whole
 from attnc.ir.stage import Stream
 from attnc.ir.target import Target
 from attnc.runtime.bind import Bound
-from attnc.runtime.build import Built, built
+from attnc.runtime.build import Built, built, device_name
 from attnc.runtime.program import Program
 from attnc.runtime.threads import threads
+from attnc.runtime.tune import Job, bucket
+from attnc.runtime.tune import run as tuned
 from attnc.runtime.types import DTYPES
 
 if TYPE_CHECKING:
@@ -70,8 +73,7 @@ def stream(call: Execution, stage: Stream) -> StageRun:
         spans = call.program.cuttings[stage.name].spans(call.bound.sizes, call.place)
     if spans > 1:
         return _split(call, stage, spans)
-    kernel = _kernel(call, stage)
-    _launch(call, stage, kernel)
+    kernel = _run(call, stage)
     return StageRun(stage.name, "stream", kernel.backend, kernel.key, kernel.compiled_now)
 
 
@@ -91,8 +93,7 @@ def joint(call: Execution, stage: Stream) -> tuple[StageRun, ...]:
     )
     runs = []
     for part in (joined.stream, joined.ends):
-        kernel = _kernel(own, part)
-        _launch(own, part, kernel)
+        kernel = _run(own, part)
         call.values.update((item.tensor, own.values[item.tensor]) for item in part.monoid.finishes)
         runs.append(StageRun(part.name, "joint", kernel.backend, kernel.key, kernel.compiled_now))
     return tuple(runs)
@@ -111,14 +112,13 @@ def _worth_joining(call: Execution, stage: Stream, joined: Joined) -> bool:
 def _split(call: Execution, stage: Stream, spans: int) -> StageRun:
     """A stream cut into spans: first their states, then the outputs from these."""
     cut, own = call.program.splits[stage.name], _around(call, stage, call.program.pairs[stage.name])
-    states = _kernel(own, cut.spans)
+    states = _kernel(own, cut.spans, _place(own, cut.spans))
     tile = max(axis.tile for axis in states.kernel.axes if axis.extent is None)
     spans, reach = call.program.cuttings[stage.name].lengths(call.bound.sizes, spans, tile)
     sizes = {**call.bound.sizes, cut.span: spans, cut.reach: reach}
     own = replace(own, bound=replace(call.bound, sizes=sizes))
     _launch(own, cut.spans, states)
-    merge = _kernel(own, cut.merge)
-    _launch(own, cut.merge, merge)
+    merge = _run(own, cut.merge)
     call.values.update((item.tensor, own.values[item.tensor]) for item in stage.monoid.finishes)
     fresh = states.compiled_now or merge.compiled_now
     return StageRun(stage.name, "split", states.backend, states.key, fresh, spans=spans, merge=merge.key)
@@ -136,15 +136,44 @@ def _type(call: Execution, name: str) -> torch.dtype:
     return call.values[name].dtype if name in call.values else call.types[name]
 
 
-def _kernel(call: Execution, stage: Stream) -> Built:
-    """The kernel of a stage for the call's types, compiled-in extents and number of rows."""
+def _run(call: Execution, stage: Stream) -> Built:
+    """A stage's kernel, launched."""
+    place = _place(call, stage)
+
+    def launch(place: Target | Kernels) -> Built:
+        kernel = _kernel(call, stage, place)
+        _launch(call, stage, kernel)
+        return kernel
+
+    if not isinstance(place, Target) or place.kind == "cpu":
+        return launch(place)
+    dtypes, extents = _asked(call, stage)
+    lengths = bucket([size for index, size in sorted(call.bound.sizes.items()) if index not in extents])
+    own = (place.name, place.rows, tuple(sorted(dtypes.items())), tuple(sorted(extents.items())), lengths)
+    name = (call.program.key, stage.name, *own, device_name(call.bound.device))
+    return tuned(Job(name, place, lambda: rivals(stage, call.cascade, place, dtypes, extents), launch))
+
+
+def _place(call: Execution, stage: Stream) -> Target | Kernels:
+    """Where a stage runs, as its number of rows asks."""
+    if not isinstance(call.place, Target):
+        return call.place
+    rows = call.program.cuttings[stage.name].rows(call.bound.sizes)
+    return call.place if rows is None else call.place.for_rows(rows)
+
+
+def _asked(call: Execution, stage: Stream) -> tuple[dict[str, DType], dict[str, int]]:
+    """The types and the compiled-in extents that a stage's kernel is made for."""
     needs = call.program.needs[stage.name]
     dtypes = {name: DTYPES[_type(call, name)] for name in needs.tensors}
-    extents = {index: call.bound.sizes[index] for index in needs.compiled_in}
-    if not isinstance(call.place, Target):
-        return call.place(stage, dtypes, extents)
-    rows = call.program.cuttings[stage.name].rows(call.bound.sizes)
-    place = call.place if rows is None else call.place.for_rows(rows)
+    return dtypes, {index: call.bound.sizes[index] for index in needs.compiled_in}
+
+
+def _kernel(call: Execution, stage: Stream, place: Target | Kernels) -> Built:
+    """The kernel of a stage for the call's types and compiled-in extents."""
+    dtypes, extents = _asked(call, stage)
+    if not isinstance(place, Target):
+        return place(stage, dtypes, extents)
     return built(call.program, place, stage, dtypes, extents)
 
 

@@ -1,0 +1,141 @@
+"""Tiles on a GPU: the model's, the fastest that were measured, or smaller ones where a device has less room."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+import torch
+from triton.runtime.errors import OutOfResources
+
+import attnc
+from attnc import AttnError
+from attnc.ir.target import Target, find_target
+from attnc.runtime import build, tune
+from attnc.runtime.attention import Attention
+from attnc.runtime.bind import bind
+from attnc.runtime.execute import execute
+
+SHAPE = (1, 1, 40, 16)
+CAUSAL = Path(__file__).parents[2] / "examples" / "01_causal_softmax.attn"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATTNC_CACHE", str(tmp_path))
+    monkeypatch.setattr(tune, "_KNOWN", {})
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """The tiles that were measured; those of the fewest rows are the fastest."""
+    found: list[tuple[int, int]] = []
+
+    def seconds(call: object) -> float:
+        kernel = call()  # type: ignore[operator]
+        tiles = tuple(axis.tile for axis in kernel.kernel.axes if axis.extent is None)
+        found.append((tiles[0], kernel.kernel.stages))
+        return float(tiles[0])
+
+    monkeypatch.setattr(tune, "seconds", seconds)
+    return found
+
+
+@pytest.fixture
+def attention() -> Attention:
+    return attnc.load(CAUSAL)
+
+
+def rows_of_the_tile(attention: Attention, length: int = 40) -> int:
+    """What runs in the interpreter, which has to be right, and how many rows its tile has."""
+    generator = torch.Generator().manual_seed(length)
+    q, k, v = (torch.randn(1, 1, length, 16, generator=generator) for _ in range(3))
+    program = attention.program()
+    bound = bind(program.stated, (q, k, v), {})
+    outputs, (run,) = execute(program, bound, find_target("sm_90"))
+    torch.testing.assert_close(outputs["O"].double(), attention.reference(q, k, v), atol=1e-5, rtol=1e-5)
+    (kernel,) = [kept.kernel for kept in build._BUILT.values() if kept.key == run.kernel]
+    return next(axis.tile for axis in kernel.axes if axis.extent is None)
+
+
+def test_nothing_is_measured_unasked(attention: Attention, measured: list[tuple[int, int]]) -> None:
+    rows_of_the_tile(attention)
+    assert measured == []
+
+
+def test_the_fastest_of_a_few_is_kept_for_later_processes(
+    attention: Attention, measured: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = rows_of_the_tile(attention)
+    monkeypatch.setenv("ATTNC_TUNE", "1")
+    rows = rows_of_the_tile(attention)
+    assert 1 < len(set(measured)) <= 6
+    assert rows == min(tile for tile, _ in measured) < usual
+    count = len(measured)
+    monkeypatch.delenv("ATTNC_TUNE")
+    tune._KNOWN.clear()  # as a new process begins
+    assert rows_of_the_tile(attention) == rows
+    assert rows_of_the_tile(attention, 41) == rows
+    assert len(measured) == count
+
+
+def test_other_lengths_are_measured_anew(
+    attention: Attention, measured: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATTNC_TUNE", "1")
+    rows_of_the_tile(attention, 40)
+    count = len(measured)
+    rows_of_the_tile(attention, 50)
+    assert len(measured) == count
+    rows_of_the_tile(attention, 200)
+    assert len(measured) > count
+
+
+def test_lengths_within_a_factor_of_four_are_alike() -> None:
+    assert tune.bucket([16, 4096]) == tune.bucket([31, 8191]) == (2, 6)
+    assert tune.bucket([16]) != tune.bucket([64])
+
+
+# ---- less room than the model thinks ------------------------------------------------------------
+
+
+def job(room: int, tried: list[int]) -> tune.Job:
+    """A stage whose tiles of more rows than `room` do not fit."""
+    place = find_target("sm_90")
+
+    def launch(target: Target) -> build.Built:
+        tried.append(target.rows[0])
+        if target.rows[0] > room:
+            raise OutOfResources(1000 * target.rows[0], 1000 * room, "shared memory")
+        return cast(build.Built, target.rows[0])
+
+    smaller = [place.for_rows(1)] if room >= 16 else []
+    return tune.Job(("job", room), place, lambda: smaller, launch)
+
+
+def rows_of(task: tune.Job) -> int:
+    return cast(int, tune.run(task))
+
+
+def test_smaller_tiles_are_tried_and_kept() -> None:
+    tried: list[int] = []
+    assert rows_of(job(16, tried)) == 16
+    assert rows_of(job(16, tried)) == 16
+    assert tried == [128, 16, 16]
+
+
+def test_where_nothing_fits_the_error_has_the_numbers() -> None:
+    with pytest.raises(AttnError) as failure:
+        tune.run(job(8, []))
+    assert failure.value.code == "A512"
+    assert "needs 128000 of shared memory, and the device has 8000" in str(failure.value)
+
+
+def test_what_does_not_fit_takes_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATTNC_TUNE", "1")
+    monkeypatch.setattr(tune, "seconds", lambda call: float(call()))
+    tried: list[int] = []
+    task = job(64, tried)
+    every = [replace(task.place, rows=(rows,)) for rows in (128, 64, 32)]
+    assert rows_of(replace(task, rivals=lambda: every)) == 32
+    assert tried == [128, 64, 32, 32]
