@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from attnc.codegen.comments import WHY
+from attnc.codegen.triton_parts import in_parts
 from attnc.codegen.triton_values import ADDED, ANY, ATOM, DTYPES, MET, MULTIPLIED, Printer
 from attnc.ir import kernel as k
 from attnc.ir.kernel import Kernel
@@ -35,6 +36,7 @@ def _template() -> Any:
 
 def render(kernel: Kernel) -> str:
     """The source of a Python module with the kernel's function."""
+    kernel = in_parts(kernel)
     writer = Writer(kernel)
     body = [
         *writer.setup(),

@@ -94,7 +94,11 @@ class Lowering:
     def _opening(self, number: int) -> k.Value | None:
         """Whether anything of a tile of pairs is seen; None where no condition says that it is not."""
         shared = self.folding.shared(number)
-        return self._worth(shared, None) or opening(self.values, self.monoid.segments[number], shared)
+        return self._worth(shared, None) or opening(self.values, self.monoid.segments[number], self._bounding(shared))
+
+    def _bounding(self, shared: tuple[Expr, ...]) -> tuple[Expr, ...]:
+        """The conditions that say which tiles are visited; what differs along an inner axis is tested in the tile."""
+        return tuple(test for test in shared if not free_indices(test) & set(self.frame.inner))
 
     def _segment(self, number: int) -> None:
         """The loops of one segment: cut tiles before, whole ones, cut tiles after."""
@@ -106,8 +110,9 @@ class Lowering:
         pointwise = number in self.points or self.frame.stream.columns is not None
         step = 1 if pointwise else self.frame.tiles.stream
         shared = self.folding.shared(number)
-        same = all(set(when) == set(shared) for when in whens)
-        for piece in pieces(self.values, segment, shared, step, whole_tiles=same):
+        bounds = self._bounding(shared)
+        same = all(set(when) == set(bounds) for when in whens)
+        for piece in pieces(self.values, segment, bounds, step, whole_tiles=same):
             self._loop(number, piece, step, shared)
 
     def _loop(self, number: int, piece: Piece, step: int, shared: tuple[Expr, ...]) -> None:
