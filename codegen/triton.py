@@ -98,8 +98,10 @@ class Writer:
             name, lo, hi = axis.index, printer.text(axis.lo), printer.text(axis.hi)
             extent = hi if lo == "0" else f"{hi} - {lo}"
             lines.append(f"{name}_tiles = tl.cdiv({extent}, {axis.tile})")
-            start = f"{lo} + " if lo != "0" else ""
-            lines.append(f"{name}_first = {start}(left % {name}_tiles).to(tl.int32) * {axis.tile}")
+            start, number = f"{lo} + " if lo != "0" else "", f"left % {name}_tiles"
+            if self.kernel.rising and axis is self.kernel.parallel:  # the longest programs begin first
+                number = f"{name}_tiles - 1 - {number}"
+            lines.append(f"{name}_first = {start}({number}).to(tl.int32) * {axis.tile}")
             lines.append(f"left = left // {name}_tiles")
         for axis in reversed(self.kernel.grid):
             lo, hi = printer.text(axis.lo), printer.text(axis.hi)

@@ -253,7 +253,7 @@ class Kernel(Node):
     `sizes` are the run-time scalars in argument order, each with the size expression of the cascade that the
     launcher evaluates for it. `types` gives the TileType of every named value.
     Where it is `serial` the tiles of a grid point come one after another, for they add to the same tensors, and rows
-    that do not exist are read as 0.
+    that do not exist are read as 0. Where it is `rising` the loops of later rows are longer.
     `compute` is the type of arithmetic and of states. `spec` and `plan` are the lines of the header. On a GPU a program
     has `warps`, loads are `stages` turns ahead, and the model expects `cycles` a score and multiprocessor.
     """
@@ -276,6 +276,7 @@ class Kernel(Node):
     stages: int = 1
     cycles: float = 0.0
     serial: bool = False
+    rising: bool = False
 
     @property
     def tiled(self) -> tuple[Axis, ...]:

@@ -17,7 +17,7 @@ from attnc.passes.lower.lanes import identity
 from attnc.passes.lower.loops import Piece, opening, pieces
 from attnc.passes.lower.scope import Scope
 from attnc.passes.lower.values import Values
-from attnc.passes.masks import solve
+from attnc.passes.masks import solve, trend
 
 
 class Lowering:
@@ -129,6 +129,17 @@ class Lowering:
         self.values.masks = ()
         self.loops.append(k.Loop(index, piece.lo, piece.hi, step, piece.cut, tuple(block.body)))
 
+    def _lengthens(self, number: int) -> bool:
+        """Whether later rows see more of a segment: it ends with the row and begins wherever the row is."""
+        row, index = self.frame.stream.parallel, self.monoid.segments[number].index
+        if row is None or index is None:
+            return False
+        branches = solve(self._bounding(self.folding.shared(number)), index, self.frame.kind)
+        return any(
+            any(trend(high, row) == 1 for high in branch.highs) and all(trend(low, row) == 0 for low in branch.lows)
+            for branch in branches
+        )
+
     def _worth(self, shared: tuple[Expr, ...], index: str | None) -> k.Value | None:
         """Whether any row of a tile sees any of its positions, where only data can tell."""
         if not any(branch.gaps for branch in solve(shared, index or "", self.frame.kind)):
@@ -200,4 +211,5 @@ class Lowering:
             stages=frame.tiles.stages,
             cycles=frame.tiles.cycles,
             serial=bool(self.monoid.adds),
+            rising=any(self._lengthens(number) for number in range(len(self.monoid.segments))),
         )

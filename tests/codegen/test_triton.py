@@ -72,3 +72,19 @@ def test_a_pair_is_tested_by_lanes_of_its_tile(name: str, line: str) -> None:
     spec = next(path for path in EXAMPLES if path.stem == name)
     kernel = attnc.load(spec).kernels(target="sm_90", dtype="bf16", shape={"e": 64, "f": 64})["forward"]
     assert line in kernel.source
+
+
+LAST_FIRST = {
+    ("01_causal_softmax", "forward"): True,
+    ("01_causal_softmax", "backward_Q"): True,
+    ("01_causal_softmax", "backward_K"): False,  # its first tiles have the longest loops
+    ("03_softcap_window", "forward"): False,  # its loops are all as long
+    ("05_sigmoid", "forward"): False,
+}
+
+
+@pytest.mark.parametrize(("name", "role"), LAST_FIRST, ids=str)
+def test_the_longest_programs_begin_first(name: str, role: str) -> None:
+    (spec,) = (path for path in EXAMPLES if path.stem == name)
+    source = attnc.load(spec).kernels("sm_90", "bf16", {"e": 64, "f": 64})[role].source
+    assert ("_tiles - 1 - left %" in source) == LAST_FIRST[name, role]
