@@ -57,10 +57,10 @@ def command(options: argparse.Namespace) -> int:
 
 
 def _compiled(kernels: list[GeneratedKernel]) -> Iterator[tuple[GeneratedKernel, bytes, Any]]:
-    from attnc.runtime.kernels import compiled
+    from attnc.runtime.kernels import settled
 
     for kernel in progress(kernels, "compiling", len(kernels)):
-        yield kernel, *compiled(kernel)
+        yield settled(kernel)
 
 
 def _text(report: list[dict[str, Any]], options: argparse.Namespace) -> str:

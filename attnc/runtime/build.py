@@ -18,7 +18,8 @@ from attnc.runtime import cache
 from attnc.runtime.machine import check_instructions
 from attnc.runtime.program import Program
 
-Launch = Callable[[Mapping[str, torch.Tensor], Mapping[str, int]], None]
+Launch = Callable[[Mapping[str, torch.Tensor], Mapping[str, int]], int]
+"""Runs a kernel on tensors by name, with the call's extents; it tells how many registers of a thread are spilled."""
 
 
 @dataclass(frozen=True)

@@ -31,11 +31,11 @@ def load_function(source: str, name: str) -> Any:
     return getattr(module, name)
 
 
-def launcher(source: str, kernel: Kernel) -> Callable[[Mapping[str, torch.Tensor], Mapping[str, int]], None]:
-    """A function that runs the kernel on tensors by name, with the call's extents."""
+def launcher(source: str, kernel: Kernel) -> Callable[[Mapping[str, torch.Tensor], Mapping[str, int]], int]:
+    """A function that runs the kernel on tensors by name, with the call's extents; it tells the registers spilled."""
     function, places = load_function(source, kernel.name), offset_places(source)
 
-    def launch(tensors: Mapping[str, torch.Tensor], sizes: Mapping[str, int]) -> None:
+    def launch(tensors: Mapping[str, torch.Tensor], sizes: Mapping[str, int]) -> int:
         numbers = {name: whole(expr, sizes) for name, expr in kernel.sizes}
         given: dict[str, Any] = {f"{name}_size": number for name, number in numbers.items()}
         for param in kernel.params:
@@ -45,10 +45,11 @@ def launcher(source: str, kernel: Kernel) -> Callable[[Mapping[str, torch.Tensor
             given |= {f"{param.name}_s{axis}": stride for axis, stride in enumerate(tensor.stride())}
         programs = math.prod(_tiles(axis, numbers) for axis in kernel.tiled) * _points(kernel.grid, numbers)
         if programs == 0:
-            return
+            return 0
         given["DOT"], given["OFFSET"] = dot_type(kernel), offset_type(places, tensors)
         options = {"num_warps": kernel.warps, "num_stages": kernel.stages, "enable_fp_fusion": True}
-        function[(programs,)](*(given[name] for name in function.arg_names), **options)
+        compiled = function[(programs,)](*(given[name] for name in function.arg_names), **options)
+        return int(getattr(compiled, "n_spills", 0))  # the interpreter compiles nothing
 
     return launch
 

@@ -6,13 +6,14 @@ is `backward_<input>`, by the first input whose gradient it gives, else `backwar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import torch
 
+from attnc.compiler import rivals
 from attnc.diagnostics import error
 from attnc.ir.kernel import Kernel
 from attnc.ir.stage import Stream
@@ -35,6 +36,8 @@ class GeneratedKernel:
     target: Target
     source: str
     signature: Kernel
+    rivals: Callable[[], Iterator[GeneratedKernel]] = field(default=lambda: iter(()), compare=False, repr=False)
+    """The same with the next best tiles."""
 
     @cached_property
     def resources(self) -> Any:
@@ -57,6 +60,20 @@ def compiled(kernel: GeneratedKernel) -> tuple[bytes, Any]:
     from attnc.codegen.offline import compile_offline
 
     return compile_offline(kernel.source, kernel.signature, kernel.target)
+
+
+def settled(kernel: GeneratedKernel) -> tuple[GeneratedKernel, bytes, Any]:
+    """The kernel that a call would settle on, compiled: with the first of the best few tiles that spill nothing.
+
+    Where all do, the one that spills the least.
+    """
+    found = [(kernel, *compiled(kernel))]
+    if kernel.target.kind != "cpu" and found[0][2].spills:
+        for rival in kernel.rivals():
+            found.append((rival, *compiled(rival)))
+            if not found[-1][2].spills:
+                break
+    return min(found, key=lambda item: 0 if kernel.target.kind == "cpu" else item[2].spills)
 
 
 def report(kernel: GeneratedKernel) -> dict[str, Any]:
@@ -133,8 +150,16 @@ def _generated(
     shape: Mapping[str, int],
 ) -> GeneratedKernel:
     dtypes = {name: DTYPES[types[name]] for name in program.needs[stage.name].tensors}
-    _, signature, source = source_of(program, place, stage, dtypes, _extents(program, stage, shape))
-    return GeneratedKernel(role, stage.name, place, source, signature)
+    extents = _extents(program, stage, shape)
+
+    def made(place: Target) -> GeneratedKernel:
+        _, signature, source = source_of(program, place, stage, dtypes, extents)
+        return GeneratedKernel(role, stage.name, place, source, signature)
+
+    def others() -> Iterator[GeneratedKernel]:
+        yield from (made(rival) for rival in rivals(stage, program.explicit, place, dtypes, extents)[1:])
+
+    return replace(made(place), rivals=others)
 
 
 def role_of(program: Program, stage: Stream) -> str:

@@ -140,13 +140,12 @@ def _run(call: Execution, stage: Stream) -> Built:
     """A stage's kernel, launched."""
     place = _place(call, stage)
 
-    def launch(place: Target | Kernels) -> Built:
+    def launch(place: Target | Kernels) -> tuple[Built, int]:
         kernel = _kernel(call, stage, place)
-        _launch(call, stage, kernel)
-        return kernel
+        return kernel, _launch(call, stage, kernel)
 
     if not isinstance(place, Target) or place.kind == "cpu":
-        return launch(place)
+        return launch(place)[0]
     dtypes, extents = _asked(call, stage)
     lengths = bucket([size for index, size in sorted(call.bound.sizes.items()) if index not in extents])
     own = (place.name, place.rows, tuple(sorted(dtypes.items())), tuple(sorted(extents.items())), lengths)
@@ -177,12 +176,12 @@ def _kernel(call: Execution, stage: Stream, place: Target | Kernels) -> Built:
     return built(call.program, place, stage, dtypes, extents)
 
 
-def _launch(call: Execution, stage: Stream, kernel: Built) -> None:
+def _launch(call: Execution, stage: Stream, kernel: Built) -> int:
     for finish in stage.monoid.finishes:
         if finish.tensor not in call.values:
             call.values[finish.tensor] = _allocate(call, finish.tensor)
     tensors = call.program.needs[stage.name].tensors
-    kernel.launch({name: call.values[name] for name in tensors}, call.bound.sizes)
+    return kernel.launch({name: call.values[name] for name in tensors}, call.bound.sizes)
 
 
 def _allocate(call: Execution, name: str) -> torch.Tensor:

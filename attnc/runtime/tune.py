@@ -1,8 +1,10 @@
-"""Which tiles a stage has on a GPU: those of the model, or those that were the fastest of the model's best few.
+"""Which tiles a stage has on a GPU: those of the model, unless they do not fit the device, or others are faster there.
 
-They are measured once where $ATTNC_TUNE is 1, on a call's own tensors, for a kernel, a device and lengths of about
-that size; what was found is kept on disk and used by every later call, with the variable or without it. Other tiles
-add up in another order, so that a tuned kernel's last bits may differ from an untuned one's.
+The model of registers and shared memory may err a little. Where a kernel spills registers, or a device has less memory
+than it needs, the model's next best tiles are tried, once. Where $ATTNC_TUNE is 1, the best few are timed, once, on a
+call's own tensors, for a kernel, a device and lengths of about that size. What was found is kept on disk and used by
+every later call, with the variable or without it. Other tiles add up in another order, so that a tuned kernel's last
+bits may differ from an untuned one's.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from statistics import median
 
 import torch
 
-from attnc.diagnostics import error
+from attnc.diagnostics import AttnError, error
 from attnc.ir.target import Target
 from attnc.runtime import cache
 from attnc.runtime.build import Built
@@ -27,33 +29,26 @@ Name = tuple[object, ...]
 
 @dataclass(frozen=True)
 class Job:
-    """A stage to be run: its name with all that its tiles depend on, where, with which tiles, and how."""
+    """A stage to be run: its name with all that its tiles depend on, where, with which tiles, and how.
+
+    `launch` runs it with some tiles and tells its kernel, and how many registers that spills. The first of the rivals
+    are the model's tiles.
+    """
 
     name: Name
     place: Target
     rivals: Callable[[], Sequence[Target]]
-    launch: Callable[[Target], Built]
+    launch: Callable[[Target], tuple[Built, int]]
 
 
 def run(job: Job) -> Built:
     """The stage's kernel, launched; error A512 where no tiles fit the device, whatever the model said."""
-    from triton.runtime.errors import OutOfResources
-
-    place = _found(job)
-    try:
-        return job.launch(place)
-    except OutOfResources as reason:
-        short = reason
-    for smaller in job.rivals():
-        try:
-            kernel = job.launch(smaller)
-        except OutOfResources as reason:
-            short = reason
-            continue
-        _keep(job.name, smaller)
-        return kernel
-    what = f"a kernel needs {short.required} of {short.name}, and the device has {short.limit}"
-    raise error("A512", what, helps=("make the head dims smaller", "run it on the CPU"))
+    if job.name not in _KNOWN:
+        _KNOWN[job.name] = _kept(job)
+    place = _KNOWN[job.name]
+    if place is None and os.environ.get("ATTNC_TUNE") == "1":
+        place = _keep(job.name, _fastest(job))
+    return job.launch(place)[0] if place is not None else _fitting(job)
 
 
 def bucket(sizes: Sequence[int]) -> tuple[int, ...]:
@@ -61,17 +56,9 @@ def bucket(sizes: Sequence[int]) -> tuple[int, ...]:
     return tuple(size.bit_length() // 2 for size in sizes)
 
 
+# ---- what is known ------------------------------------------------------------------------------
+
 _KNOWN: dict[Name, Target | None] = {}
-
-
-def _found(job: Job) -> Target:
-    """The tiles that are kept, or measured now if that is asked for, else the model's."""
-    asked = os.environ.get("ATTNC_TUNE") == "1"
-    if job.name not in _KNOWN:
-        _KNOWN[job.name] = _kept(job)
-    if _KNOWN[job.name] is None and asked:
-        _keep(job.name, _fastest(job))
-    return _KNOWN[job.name] or job.place
 
 
 def _kept(job: Job) -> Target | None:
@@ -82,23 +69,66 @@ def _kept(job: Job) -> Target | None:
     return replace(job.place, rows=(rows,), keys=(keys,), warps=(warps,), stages=stages)
 
 
-def _keep(name: Name, place: Target) -> None:
+def _keep(name: Name, place: Target) -> Target:
     _KNOWN[name] = place
     numbers = (place.rows[0], place.keys[0], place.warps[0], place.stages)
     cache.put(cache.key("tiles", name), "tiles", json.dumps(numbers).encode())
+    return place
+
+
+# ---- what fits ----------------------------------------------------------------------------------
+
+
+def _fitting(job: Job) -> Built:
+    """The kernel with the model's tiles, or with the first of its rivals' that spill nothing."""
+    kernel, spills = _launched(job, job.place)
+    if kernel is not None and spills == 0:
+        return kernel
+    model, *others = job.rivals()
+    found = {model: spills} if kernel is not None else {}
+    for place in others:
+        kernel, spills = _launched(job, place)
+        if kernel is not None:
+            found[place] = spills
+            if spills == 0:
+                break
+    if not found:
+        raise _no_room(job)
+    return job.launch(_keep(job.name, min(found, key=lambda place: found[place])))[0]  # whose bits later calls have
+
+
+def _launched(job: Job, place: Target) -> tuple[Built | None, int]:
+    """A kernel that was launched, and what it spills; none where the device has too little memory for it."""
+    from triton.runtime.errors import OutOfResources
+
+    try:
+        return job.launch(place)
+    except OutOfResources:
+        return None, 0
+
+
+def _no_room(job: Job) -> AttnError:
+    from triton.runtime.errors import OutOfResources
+
+    try:
+        job.launch(job.place)
+    except OutOfResources as reason:
+        what = f"a kernel needs {reason.required} of {reason.name}, and the device has {reason.limit}"
+        return error("A512", what, helps=("make the head dims smaller", "run it on the CPU"))
+    raise AssertionError("it did not fit before")
+
+
+# ---- what is fast -------------------------------------------------------------------------------
 
 
 def _fastest(job: Job) -> Target:
     """The rival of the least time; one that does not fit the device takes no part."""
-    from triton.runtime.errors import OutOfResources
-
-    times: dict[Target, float] = {}
-    for place in job.rivals():
-        try:
+    model, *others = job.rivals()
+    times = {}
+    for place in (model, *others):
+        if _launched(job, place)[0] is not None:
             times[place] = seconds(partial(job.launch, place))
-        except OutOfResources:
-            continue
-    return min(times, key=lambda place: times[place], default=job.place)
+    return min(times, key=lambda place: times[place], default=model)
 
 
 def seconds(call: Callable[[], object]) -> float:

@@ -1,5 +1,6 @@
 """Tiles on a GPU: the model's, the fastest that were measured, or smaller ones where a device has less room."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -31,8 +32,8 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """The tiles that were measured; those of the fewest rows are the fastest."""
     found: list[tuple[int, int]] = []
 
-    def seconds(call: object) -> float:
-        kernel = call()  # type: ignore[operator]
+    def seconds(call: Callable[[], tuple[build.Built, int]]) -> float:
+        kernel, _ = call()
         tiles = tuple(axis.tile for axis in kernel.kernel.axes if axis.extent is None)
         found.append((tiles[0], kernel.kernel.stages))
         return float(tiles[0])
@@ -96,46 +97,66 @@ def test_lengths_within_a_factor_of_four_are_alike() -> None:
     assert tune.bucket([16]) != tune.bucket([64])
 
 
-# ---- less room than the model thinks ------------------------------------------------------------
+# ---- tiles that do not do -----------------------------------------------------------------------
 
 
-def job(room: int, tried: list[int]) -> tune.Job:
-    """A stage whose tiles of more rows than `room` do not fit."""
+def job(tried: list[int], fits: int = 1024, spills: dict[int, int] | None = None) -> tune.Job:
+    """A stage whose tiles of more than `fits` rows do not fit, and of which some spill."""
     place = find_target("sm_90")
+    rivals = [replace(place, rows=(rows,)) for rows in (128, 64, 32)]
 
-    def launch(target: Target) -> build.Built:
-        tried.append(target.rows[0])
-        if target.rows[0] > room:
-            raise OutOfResources(1000 * target.rows[0], 1000 * room, "shared memory")
-        return cast(build.Built, target.rows[0])
+    def launch(target: Target) -> tuple[build.Built, int]:
+        rows = target.rows[0]
+        tried.append(rows)
+        if rows > fits:
+            raise OutOfResources(1000 * rows, 1000 * fits, "shared memory")
+        return cast(build.Built, rows), (spills or {}).get(rows, 0)
 
-    smaller = [place.for_rows(1)] if room >= 16 else []
-    return tune.Job(("job", room), place, lambda: smaller, launch)
+    return tune.Job(("job", fits), place, lambda: rivals, launch)
 
 
 def rows_of(task: tune.Job) -> int:
     return cast(int, tune.run(task))
 
 
-def test_smaller_tiles_are_tried_and_kept() -> None:
+def test_the_models_tiles_are_launched_once_where_they_do() -> None:
     tried: list[int] = []
-    assert rows_of(job(16, tried)) == 16
-    assert rows_of(job(16, tried)) == 16
-    assert tried == [128, 16, 16]
+    task = job(tried)
+    assert rows_of(task) == rows_of(task) == 128
+    assert tried == [128, 128]
+
+
+def test_smaller_tiles_are_tried_where_the_device_has_less_room_and_kept() -> None:
+    tried: list[int] = []
+    task = job(tried, fits=32)
+    assert rows_of(task) == rows_of(task) == 32
+    assert tried == [128, 64, 32, 32, 32]
+
+
+def test_tiles_that_spill_give_way_to_such_as_do_not() -> None:
+    tried: list[int] = []
+    task = job(tried, spills={128: 40})
+    assert rows_of(task) == rows_of(task) == 64
+    assert tried == [128, 64, 64, 64]
+
+
+def test_where_all_spill_the_least_is_kept_and_launched_last() -> None:
+    tried: list[int] = []
+    task = job(tried, spills={128: 8, 64: 40, 32: 40})
+    assert rows_of(task) == rows_of(task) == 128
+    assert tried == [128, 64, 32, 128, 128]
 
 
 def test_where_nothing_fits_the_error_has_the_numbers() -> None:
     with pytest.raises(AttnError) as failure:
-        tune.run(job(8, []))
+        tune.run(job([], fits=8))
     assert failure.value.code == "A512"
     assert "needs 128000 of shared memory, and the device has 8000" in str(failure.value)
 
 
-def test_what_does_not_fit_takes_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_does_not_fit_takes_no_part_in_tuning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATTNC_TUNE", "1")
-    monkeypatch.setattr(tune, "seconds", lambda call: float(call()))
+    monkeypatch.setattr(tune, "seconds", lambda call: -float(call()[0]))
     tried: list[int] = []
-    task = job(64, tried)
-    every = [replace(task.place, rows=(rows,)) for rows in (128, 64, 32)]
-    assert rows_of(replace(task, rivals=lambda: every)) == 32
-    assert tried == [128, 64, 32, 32]
+    assert rows_of(job(tried, fits=64)) == 64
+    assert tried == [128, 64, 64, 32, 32, 64]
