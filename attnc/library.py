@@ -68,15 +68,18 @@ def _unknown_module(path: tuple[str, ...], span: Span, folder: Path | None) -> E
     where = "the standard library" if path[0] == "std" else "the spec's own folder"
     note = f"`use {name}` reads `{'/'.join(path[1:] if path[0] == 'std' else path)}.attn` in {where}"
     notes: tuple[str, ...] = (note, "a module is looked up in the standard library and in the folder of the spec only")
-    known = ", ".join(f"`{module_name(file)}`" for file in standard_files() if _is_module(file))
     if path[0] != "std" and folder is None:
         notes = ("a spec given as a string has no folder: it can use the standard library only",)
-    return error("A111", f"there is no module `{name}`", span, "used here", notes=notes, helps=(f"known: {known}",))
+    return error("A111", f"there is no module `{name}`", span, "used here", notes=notes, helps=(_modules_near(name),))
 
 
-def _is_module(file: Path) -> bool:
-    """Whether a file of the library is there to be used by others, rather than an entry of a family."""
-    return file.parent == standard_folder() or not _defines(file, "attention")
+def _modules_near(name: str) -> str:
+    from difflib import get_close_matches
+
+    every = [module_name(file) for file in standard_files()]
+    close = get_close_matches(name, every, n=1, cutoff=0.8)
+    listed = ", ".join(f"`{item}`" for item in close or (item for item in every if item.count(".") == 1))
+    return f"did you mean {listed}?" if close else f"known: {listed}"
 
 
 def digest(text: str) -> str:
