@@ -110,7 +110,8 @@ def _of_pairs(shapes: Shapes, part: Part, known: set[str], waits: frozenset[str]
     if len(folded) > 1 or not fewer or (folded and waits):
         return None
     value = cast(Reduce, part.value).body if folded else part.value
-    body, *tests = (shapes.open_all(item, waits) for item in (value, *_tests(part)))
+    before = waits | _before(shapes, part, known)
+    body, *tests = (shapes.open_all(item, before) for item in (value, *_tests(part)))
     sums = [node for item in (body, *tests) for node in walk(item) if isinstance(node, Reduce)]
     sides = (item for node in sums for item in _sides(node, part.indices, folded))
     pair = next((item[:2] for item in sides if _is_pair(shapes, body, item, known)), None)
@@ -123,6 +124,14 @@ def _of_pairs(shapes: Shapes, part: Part, known: set[str], waits: frozenset[str]
     if any(set(node.over) & shapes.lengths or _is_apart(node) for node in inside):
         return None
     return _role(shapes, part, *pair, folded[0] if folded else None)
+
+
+def _before(shapes: Shapes, part: Part, known: set[str]) -> set[str]:
+    """Folds that lack a length of the value's own, as projections do: they are read too."""
+    along = {index for index in part.indices if shapes.family[index] in known}
+    needed = dependencies(shapes, part.tensor)
+    folds = (name for name in needed if any(isinstance(item.value, Reduce) for item in shapes.tensors[name].parts))
+    return {name for name in folds if not along <= _indices(shapes, name)}
 
 
 def _indices(shapes: Shapes, name: str) -> set[str]:
