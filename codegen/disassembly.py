@@ -34,7 +34,11 @@ def kind_of(opcode: str) -> str:
 def inner_loops(text: str) -> list[Counter[str]]:
     """The instructions of every loop that has none inside, by opcode, in the order of the binary."""
     opcodes, labels, jumps = _parsed(text)
-    spans = [(labels[to], at + 1) for at, to in jumps if labels.get(to, at) < at]
+    ends: dict[int, int] = {}  # a loop that skips part of a turn jumps back from several places
+    for at, to in jumps:
+        if labels.get(to, at) < at:
+            ends[labels[to]] = max(at + 1, ends.get(labels[to], 0))
+    spans = list(ends.items())
     inner = [own for own in spans if not any(_inside(other, own) for other in spans)]
     return [Counter(opcodes[start:end]) for start, end in inner]
 
@@ -55,6 +59,11 @@ def main_loop(text: str) -> dict[str, int] | None:
     """The loop over whole tiles: of the inner loops with the most matrix products the shortest; None without a loop."""
     mixes = [mix(loop) for loop in inner_loops(text)]
     return min(mixes, key=lambda item: (-item["matrix"], sum(item.values())), default=None)
+
+
+def matrix_opcodes(text: str) -> list[str]:
+    """The kinds of matrix instructions in a kernel, sorted; empty where it has none."""
+    return sorted({opcode for opcode in _parsed(text)[0] if kind_of(opcode) == "matrix"})
 
 
 def _parsed(text: str) -> tuple[list[str], dict[str, int], list[tuple[int, str]]]:

@@ -77,9 +77,10 @@ def settled(kernel: GeneratedKernel) -> tuple[GeneratedKernel, bytes, Any]:
 
 
 def report(kernel: GeneratedKernel) -> dict[str, Any]:
-    """The tile, the model's cycles a score, and of the loop over whole tiles the instructions by what they do.
+    """The tile, the model's cycles a score, and on a GPU the kinds of matrix instructions and what a turn is made of.
 
-    `per_score` counts those of all threads together, for one score; of a kernel for a CPU no instructions are counted.
+    A turn is one of the loop over whole tiles, its instructions by what they do; `per_score` counts those of all
+    threads together, for one score. Of a kernel for a CPU no instructions are counted.
     """
     signature, target = kernel.signature, kernel.target
     rows = signature.parallel.tile if signature.parallel else 1
@@ -88,10 +89,12 @@ def report(kernel: GeneratedKernel) -> dict[str, Any]:
     found = {"tile": [rows, keys], "warps": signature.warps, "stages": signature.stages, "cycles": signature.cycles}
     if target.kind == "cpu":
         return found
-    from attnc.codegen.disassembly import main_loop
+    from attnc.codegen.disassembly import main_loop, matrix_opcodes
     from attnc.codegen.offline import disassembly
 
-    loop = main_loop(disassembly(kernel.source, signature, target))
+    text = disassembly(kernel.source, signature, target)
+    loop = main_loop(text)
+    found["matrix"] = matrix_opcodes(text)
     if loop is None:
         return found
     each = sum(loop.values()) * signature.warps * target.warp / (rows * keys)

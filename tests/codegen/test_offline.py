@@ -1,5 +1,6 @@
-"""Kernels compile for GPUs that are not here: every example and variant, forward, in 16 bits."""
+"""Kernels compile for GPUs that are not here, spill nothing forward, and multiply on the matrix units."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,38 +8,72 @@ from pathlib import Path
 
 import pytest
 
-import attnc
+from tests.codegen.offline import ROOT, TARGETS, Entry, Row, entries, examples, library, page
 from tests.programs.generate import variants, written
 
-ROOT = Path(__file__).parents[2]
-EXAMPLES = sorted((ROOT / "examples").glob("[01]*.attn"))[:11]
-TARGETS = ("sm_80", "sm_90", "sm_100", "gfx942")
+PAGE = ROOT / "docs" / "triton.md"
+UNITS = {"sm_80": "HMMA", "sm_90": "HGMMA", "sm_100": "UTC", "gfx942": "v_mfma"}
+MOST = 64
+"""Bytes that a backward kernel may spill."""
+SIX = examples()[:6]
+QUICK = {
+    "every-sm_90": ("sm_90", "64", examples()),
+    "every-gfx942": ("gfx942", "64", examples()),
+    "wide-sm_90": ("sm_90", "128", SIX),
+    "wide-gfx942": ("gfx942", "128", SIX),
+    "six-sm_80": ("sm_80", "64,128", SIX),
+    "six-sm_100": ("sm_100", "64,128", SIX),
+}
 
 
-def compiled(spec: Path, shape: dict[str, int], target: str) -> subprocess.CompletedProcess[str]:
-    extents = ",".join(f"{index}={extent}" for index, extent in shape.items())
-    command = [sys.executable, "-m", "attnc", "compile", str(spec), "--target", target, "--dtype", "bf16", "--json"]
+def check(row: Row, target: str) -> None:
+    spills, told = row["resources"]["spills"], row["report"]
+    assert spills <= (MOST if row["role"].startswith("backward") else 0), row
+    assert all(kind.startswith(UNITS[target]) for kind in told.get("matrix", ())), row
+
+
+def apart(*command: str) -> str:
+    """What a command says in a process that interprets no kernels."""
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    return subprocess.run(
-        [*command, "--shape", extents], capture_output=True, text=True, env=environment, check=False, cwd=ROOT
+    done = subprocess.run(
+        [sys.executable, *command], capture_output=True, text=True, env=environment, check=False, cwd=ROOT
     )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_examples_compile_forward(name: str) -> None:
+    target, widths, specs = QUICK[name]
+    rows = json.loads(apart("-m", "tests.codegen.offline", target, widths, *specs))
+    assert {(row["spec"], row["width"]) for row in rows} == {(s, int(w)) for s in specs for w in widths.split(",")}
+    for row in rows:
+        assert row["report"]["matrix"], row
+        check(row, target)
 
 
 @pytest.mark.offline
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("width", [64, 128])
-@pytest.mark.parametrize("spec", EXAMPLES, ids=lambda path: path.stem)
-def test_examples_compile(spec: Path, width: int, target: str) -> None:
-    indices = {index for item in attnc.load(spec).program().stated.inputs for index in item.indices}
-    done = compiled(spec, dict.fromkeys(indices & {"d", "e", "f"}, width), target)
-    assert done.returncode == 0, done.stderr
-    assert '"registers":' in done.stdout
+@pytest.mark.parametrize("entry", dict.fromkeys(entries([*examples(), *library()])), ids=str)
+def test_kernels_compile_and_keep_their_state_in_registers(entry: Entry) -> None:
+    for row in entry.rows():
+        check(row, entry.target)
+
+
+@pytest.mark.offline
+def test_the_report_is_written(request: pytest.FixtureRequest) -> None:
+    if not request.config.getoption("--update-golden"):
+        pytest.skip("only with --update-golden")
+    found = {
+        entry: entry.rows() for target in TARGETS for entry in entries([*examples(), *library()], targets=[target])
+    }
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(page(found), encoding="utf-8")
 
 
 @pytest.mark.offline
 @pytest.mark.parametrize("target", ["sm_90", "gfx942"])
 @pytest.mark.parametrize("spec", variants(), ids=lambda path: path.stem)
 def test_variants_compile(spec: Path, target: str) -> None:
-    done = compiled(spec, written(spec).shape, target)
-    assert done.returncode == 0, done.stderr
-    assert '"registers":' in done.stdout
+    extents = ",".join(f"{index}={extent}" for index, extent in written(spec).shape.items())
+    words = ("--target", target, "--dtype", "bf16", "--json", "--shape", extents)
+    assert '"registers":' in apart("-m", "attnc", "compile", str(spec), *words)
