@@ -14,6 +14,7 @@ from attnc.library import Library, Spec, parse_source
 
 if TYPE_CHECKING:
     from attnc.passes.join import Joined
+    from attnc.passes.pack import Packed
 
 
 def stated(spec: Spec, options: Mapping[str, object], library: Library) -> Cascade:
@@ -80,6 +81,13 @@ def joined(first: Stream, second: Stream, cascade: Cascade) -> Joined | None:
     from attnc.passes.join import join
 
     return join(first, second, cascade)
+
+
+def packed(stream: Stream, cascade: Cascade) -> Packed | None:
+    """A stream with heads that share their keys among its rows; None where none share."""
+    from attnc.passes.pack import pack
+
+    return pack(stream, cascade)
 
 
 def differentiated(cascade: Cascade, found: Plan, wanted: Iterable[str], given: Iterable[str]) -> Backward:

@@ -16,10 +16,12 @@ from attnc.runtime.explain_backward import backward_facts
 from attnc.runtime.explain_cost import Costs
 from attnc.runtime.explain_masks import Masks
 from attnc.runtime.explain_state import state_of
+from attnc.runtime.packing import packing
 from attnc.runtime.program import Program
 from attnc.runtime.types import DTYPES, value_types
 
 if TYPE_CHECKING:
+    from attnc.passes.pack import Packed
     from attnc.passes.tiles import Tiles
     from attnc.runtime.streams import StageRun
 
@@ -63,7 +65,9 @@ def explain(program: Program, setting: Setting) -> Explanation:
         "monoids": [state_of(stage, program.explicit) for stage in program.streams],
         "refusals": [_refusal(item) for item in program.plan.refusals],
         "stages": [
-            _stage(stage, setting.target, chosen.get(stage.name)) | _cut(stage, program, spans)
+            _stage(stage, setting.target, chosen.get(stage.name))
+            | _cut(stage, program, spans)
+            | _packed(stage, program, setting)
             for stage in program.plan.stages
         ],
         "masks": [row for stage in program.streams for row in masks.rows(stage)],
@@ -126,9 +130,22 @@ def _cut(stage: Stage, program: Program, spans: Mapping[str, int]) -> dict[str, 
     return {"plan": "split", "spans": spans[stage.name], "kernels": [cut.spans.name, cut.merge.name]}
 
 
+def _packed(stage: Stage, program: Program, setting: Setting) -> dict[str, Any]:
+    """How many heads share their keys, where they are rows of one tile."""
+    found = _packing(stage, program, setting)
+    return {} if found is None else {"packed": found[2]}
+
+
+def _packing(stage: Stage, program: Program, setting: Setting) -> tuple[Packed, Program, int] | None:
+    if not isinstance(stage, Stream) or not program.cuttings[stage.name].known(setting.shape):
+        return None
+    return packing(program, stage, setting.shape, setting.target)
+
+
 def _spans(stage: Stream, program: Program, setting: Setting, tiles: Tiles | None) -> int:
     """How many spans the stream is cut into; 1 where extents are missing."""
-    cutting = program.cuttings[stage.name]
+    packed = _packing(stage, program, setting)
+    cutting = program.cuttings[stage.name] if packed is None else packed[1].cuttings[packed[0].stream.name]
     if tiles is None or not cutting.known(setting.shape):
         return 1
     spans = cutting.spans(setting.shape, setting.target)
@@ -152,4 +169,5 @@ def _tiles(stage: Stream, program: Program, setting: Setting) -> Tiles | None:
 def _ran(run: StageRun) -> dict[str, Any]:
     row: dict[str, Any] = {"name": run.name, "plan": run.plan, "backend": run.backend, "kernel": run.kernel}
     row |= {"compiled_now": run.compiled_now, "refusal": run.refusal}
+    row |= {"packed": run.packed} if run.packed > 1 else {}
     return row | ({"spans": run.spans, "merge": run.merge} if run.merge else {})

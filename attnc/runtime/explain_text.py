@@ -41,7 +41,8 @@ def _tiled(stage: dict[str, Any]) -> str:
     if stage["plan"] == "split":
         kernels = " and ".join(stage["kernels"])
         walked = f"stream over {stage['stream']} split into {stage['spans']} spans, kernels {kernels}, "
-    return f"{walked}tiles of {stage['parallel']}" + (f" and {stage['columns']}" if stage["columns"] else "")
+    heads = f", {stage['packed']} heads that share their keys in one" if "packed" in stage else ""
+    return f"{walked}tiles of {stage['parallel']}" + (f" and {stage['columns']}" if stage["columns"] else "") + heads
 
 
 def _monoids(facts: dict[str, Any]) -> str:

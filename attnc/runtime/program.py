@@ -26,6 +26,7 @@ from attnc.runtime.spans import Cutting
 
 if TYPE_CHECKING:
     from attnc.passes.join import Joined
+    from attnc.passes.pack import Packed
     from attnc.passes.split import Split
 
 
@@ -67,6 +68,19 @@ class Program:
         for name, pair in self.splits.items():
             plan = Plan((pair.spans, pair.merge))
             found[name] = Program(cache.key(self.key, "split", name), self.stated, pair.cascade, plan)
+        return found
+
+    @cached_property
+    def packs(self) -> dict[str, tuple[Packed, Program]]:
+        """Each stream whose heads share their keys, by its name: with these heads among its rows, and as a program."""
+        from attnc import compiler
+
+        found = {}
+        for stage in self.streams:
+            packed = compiler.packed(stage, self.explicit)
+            if packed is not None:
+                key, plan = cache.key(self.key, "pack", stage.name), Plan((packed.stream,))
+                found[stage.name] = packed, Program(key, self.stated, packed.cascade, plan)
         return found
 
     @cached_property

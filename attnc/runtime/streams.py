@@ -17,6 +17,7 @@ from attnc.ir.stage import Stream
 from attnc.ir.target import Target
 from attnc.runtime.bind import Bound
 from attnc.runtime.build import Built, built, device_name
+from attnc.runtime.packing import packing
 from attnc.runtime.program import Program
 from attnc.runtime.threads import threads
 from attnc.runtime.tune import Job, bucket
@@ -25,6 +26,7 @@ from attnc.runtime.types import DTYPES
 
 if TYPE_CHECKING:
     from attnc.passes.join import Joined
+    from attnc.passes.pack import Packed
 
 VECTOR = 16  # floats in the widest vector
 Kernels = Callable[[Stream, Mapping[str, DType], Mapping[str, int]], Built]
@@ -34,7 +36,8 @@ Kernels = Callable[[Stream, Mapping[str, DType], Mapping[str, int]], Built]
 class StageRun:
     """What a stage did: its plan, backend, the kernel's key, whether it was compiled now, a refusal's code.
 
-    Where a stream was cut into `spans`, `kernel` gave their states and `merge` the outputs.
+    Where a stream was cut into `spans`, `kernel` gave their states and `merge` the outputs; `packed` heads that share
+    their keys were rows of one tile.
     """
 
     name: str
@@ -45,6 +48,7 @@ class StageRun:
     refusal: str | None = None
     spans: int = 1
     merge: str | None = None
+    packed: int = 1
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,9 @@ class Execution:
 
 def stream(call: Execution, stage: Stream) -> StageRun:
     """A streamed stage run: its outputs are among the call's values."""
+    pack = packing(call.program, stage, call.bound.sizes, call.place) if isinstance(call.place, Target) else None
+    if pack is not None:
+        return _packed(call, stage, *pack)
     spans = 1
     if isinstance(call.place, Target):
         spans = call.program.cuttings[stage.name].spans(call.bound.sizes, call.place)
@@ -75,6 +82,14 @@ def stream(call: Execution, stage: Stream) -> StageRun:
         return _split(call, stage, spans)
     kernel = _run(call, stage)
     return StageRun(stage.name, "stream", kernel.backend, kernel.key, kernel.compiled_now)
+
+
+def _packed(call: Execution, stage: Stream, packed: Packed, program: Program, share: int) -> StageRun:
+    """The stage with the heads that share their keys among its rows."""
+    own = _around(call, stage, program)
+    run = stream(own, packed.stream)
+    call.values.update((item.tensor, own.values[item.tensor]) for item in stage.monoid.finishes)
+    return replace(run, name=stage.name, packed=share)
 
 
 def joint(call: Execution, stage: Stream) -> tuple[StageRun, ...]:

@@ -150,7 +150,7 @@ class Folding:
         """Scores less their reference, plain and in base 2.
 
         Before   (scale * plain - ref) * log2(e)
-        After    plain * (scale * log2(e)) - ref * log2(e), on a GPU
+        After    plain * (scale * log2(e)) - ref * log2(e), on a GPU with 16-bit inputs
         Holds    because a GPU fuses the product with the difference: of the low bits only the reference's are rounded,
                  for a whole row alike.
         """
@@ -159,7 +159,7 @@ class Folding:
         values.bound[gauge.shifted] = shifted
         log2e = values.constant(LOG2E.value)
         based: k.Value = k.Map("mul", (shifted, log2e))
-        if values.frame.target.kind != "cpu":
+        if values.frame.scales_first:
             below = values.scope.let(self._named(gauge, "ref2"), k.Map("mul", (ref, log2e)))
             based = k.Map("sub", (k.Map("mul", (plain, values.make("mul", scale, log2e))), below))
         values.bound[in_base_2(gauge.shifted)] = based

@@ -236,7 +236,8 @@ class Values:
         """exp(x - r), and 0 where x is -inf: a power of two.
 
         Before   exp(shift(shift(x, a), b))
-        After    exp2(x * log2(e) - (a + b) * log2(e)) on a GPU, exp2((x - a) * log2(e) - b * log2(e)) on a CPU
+        After    exp2(x * log2(e) - (a + b) * log2(e)) on a GPU with 16-bit inputs, else
+                 exp2((x - a) * log2(e) - b * log2(e))
         Holds    because the product is fused with the difference, and a reference of -inf, held finite, leaves
                  -inf where x is -inf and inf elsewhere.
         """
@@ -244,7 +245,7 @@ class Values:
         while isinstance(arg, Map) and arg.op == "shift":
             arg, reference = arg.args
             below.append(self.real_of(reference))
-        if self.frame.target.kind == "cpu":
+        if not self.frame.scales_first:
             return self._power_of_rest(self.real_of(arg), below, expr)
         total = self.scope.let("ref", reduce(lambda a, b: k.Map("add", (a, b)), reversed(below)))
         ref = self.scope.let("ref2", k.Map("max", (k.Map("mul", (total, log2e)), self.constant(-LARGEST))))
