@@ -8,11 +8,11 @@ import torch
 import attnc
 from attnc.runtime import build
 
-MIXED = """attention mixed(Q[b,m,e], K[b,n,e], V[b,n,f]) -> O, A:
+MIXED = """attention mixed(Q[b,m,e], K[b,n,e], V[b,n,f]) -> O, B:
     N1[b,n,e] = K / sqrt(sum[e](K * K))
     S[b,m,n] = Q * N1
-    A[b,m,n] = softmax[n](S)
-    O[b,m,f] = A * V
+    B[b,m,n] = topk[n; 2](S)
+    O[b,m,f] = softmax[n](S) * V
 """
 
 
@@ -59,10 +59,10 @@ def test_host_stages_say_what_keeps_them_from_streaming() -> None:
         attention(*(torch.randn(1, 5, 4) for _ in range(3)))
     assert attention.last_run is not None
     found = {stage.name: stage for stage in attention.last_run.stages}
-    assert found["A"].plan == "host"
-    assert found["A"].backend == "torch"
-    assert found["A"].refusal == "NOUT"
-    assert found["A"].kernel is None
+    assert found["B"].plan == "host"
+    assert found["B"].backend == "torch"
+    assert found["B"].refusal == "STATE"
+    assert found["B"].kernel is None
 
 
 def test_a_slower_path_is_announced_once(recwarn: pytest.WarningsRecorder) -> None:
