@@ -68,10 +68,18 @@ def _unknown_module(path: tuple[str, ...], span: Span, folder: Path | None) -> E
     where = "the standard library" if path[0] == "std" else "the spec's own folder"
     note = f"`use {name}` reads `{'/'.join(path[1:] if path[0] == 'std' else path)}.attn` in {where}"
     notes: tuple[str, ...] = (note, "a module is looked up in the standard library and in the folder of the spec only")
-    known = ", ".join(sorted(f"`std.{file.stem}`" for file in standard_folder().glob("*.attn")))
     if path[0] != "std" and folder is None:
         notes = ("a spec given as a string has no folder: it can use the standard library only",)
-    return error("A111", f"there is no module `{name}`", span, "used here", notes=notes, helps=(f"known: {known}",))
+    return error("A111", f"there is no module `{name}`", span, "used here", notes=notes, helps=(_modules_near(name),))
+
+
+def _modules_near(name: str) -> str:
+    from difflib import get_close_matches
+
+    every = [module_name(file) for file in standard_files()]
+    close = get_close_matches(name, every, n=1, cutoff=0.8)
+    listed = ", ".join(f"`{item}`" for item in close or (item for item in every if item.count(".") == 1))
+    return f"did you mean {listed}?" if close else f"known: {listed}"
 
 
 def digest(text: str) -> str:
@@ -89,7 +97,7 @@ class Spec:
 
 
 def find(reference: str | Path) -> Spec:
-    """The spec of `std:NAME`, `std:slug#NAME`, `path.attn` or `path.attn#NAME`."""
+    """The spec of `std:NAME`, `std:FILE`, `std:FILE#NAME`, `path.attn` or `path.attn#NAME`."""
     text, _, name = str(reference).partition("#")
     if text.startswith("std:"):
         return _standard(text.removeprefix("std:"), name or None)
@@ -100,11 +108,10 @@ def find(reference: str | Path) -> Spec:
 def _standard(name: str, inner: str | None) -> Spec:
     if inner is None and name in standard_attentions():
         return Spec(read(standard_attentions()[name]), name, standard_folder())
-    path = name.split(".")
-    file = standard_folder().joinpath(*path).with_suffix(".attn")
-    if not all(map(str.isidentifier, path)) or not file.is_file():
+    found = [file for file in standard_files() if name in (file.stem, module_name(file).removeprefix("std."))]
+    if not found:
         raise _unknown_standard(name)
-    return Spec(read(file), inner, standard_folder())
+    return Spec(read(found[0]), inner, standard_folder())
 
 
 def _unknown_standard(name: str) -> Exception:
@@ -116,10 +123,21 @@ def _unknown_standard(name: str) -> Exception:
 
 
 @cache
+def standard_files() -> tuple[Path, ...]:
+    """Every file of the standard library, those of its first level before those of its families."""
+    return tuple(sorted(standard_folder().rglob("*.attn"), key=lambda file: (len(file.parts), file)))
+
+
+def module_name(file: Path) -> str:
+    """The name by which `use` reaches a file of the standard library: `std.scores.additive`."""
+    return ".".join(("std", *file.relative_to(standard_folder()).with_suffix("").parts))
+
+
+@cache
 def standard_attentions() -> dict[str, Path]:
     """Every attention of the standard library and the file that defines it; read by eye, not parsed."""
-    found: dict[str, Path] = {}
-    for file in sorted(standard_folder().rglob("*.attn")):
-        for name in re.findall(r"^attention (\w+)", read(file).text, re.MULTILINE):
-            found.setdefault(name, file)
-    return found
+    return {name: file for file in reversed(standard_files()) for name in _defines(file, "attention")}
+
+
+def _defines(file: Path, words: str) -> list[str]:
+    return re.findall(rf"^(?:{words}) (\w+)", read(file).text, re.MULTILINE)

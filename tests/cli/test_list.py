@@ -68,7 +68,8 @@ def test_the_table_has_a_line_for_each(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_slower_plans_are_named() -> None:
-    assert "heavy host" in found("weights").plans["cpu"]
+    assert "heavy host" in found("top").plans["cpu"]
+    assert found("weights").plans["cpu"] == ("stream",)
     assert found("weights").passes["n"] > 1
 
 

@@ -42,6 +42,12 @@ def test_the_library_is_reached_by_name_by_file_and_by_attribute(name: str) -> N
     assert by_name.signature.name == name
 
 
+def test_a_file_of_the_library_is_reached_by_its_name_alone_and_with_its_folder() -> None:
+    for reference in ("std:tempscale#tempscale_t5", "std:score_mod.tempscale#tempscale_t5"):
+        assert attnc.load(reference).signature.name == "tempscale_t5"
+    assert attnc.load("std:score_mod.tempscale").signature.name == "tempscale"
+
+
 def test_std_lists_what_it_has_and_keeps_what_it_loaded() -> None:
     assert dir(attnc.std) == sorted(standard_attentions())
     assert attnc.std.alibi is attnc.std.alibi
@@ -70,7 +76,7 @@ def test_strict_refuses_a_slower_path_by_argument_and_by_environment(
 ) -> None:
     file = tmp_path / "pairs.attn"
     file.write_text(PAIRS)
-    with pytest.raises(AttnError, match="NOUT") as found:
+    with pytest.raises(AttnError, match="STATE") as found:
         attnc.compile(PAIRS, strict=True)
     assert found.value.code == "A310"
     with pytest.raises(AttnError, match="A310"):

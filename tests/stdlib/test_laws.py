@@ -1,0 +1,148 @@
+"""What holds of every attention of a family: gradients, empty and tiny shapes, decoding, causality."""
+
+import pytest
+import torch
+
+from attnc.diagnostics import AttnError
+from attnc.ir.cascade import Cascade, Coord, Size
+from attnc.ir.walk import walk
+from tests.stdlib.cases import Case, Tensors, cases
+from tests.stdlib.run import apart, broken, by_definition, by_kernels, gradients_broken
+
+pytestmark = pytest.mark.exhaustive
+EVERY = cases()
+TINY = (0, 1, 2, 17)
+UNLIKE = ({"m": 1, "n": 17}, {"m": 0, "n": 17}, {"m": 17, "n": 0}, {"m": 2, "n": 17})
+EXACT = 0.0
+
+
+def stated(case: Case) -> Cascade:
+    return case.loaded().program(case.options).stated
+
+
+@pytest.mark.parametrize("target", ["cpu", "sm_90"])
+@pytest.mark.parametrize("case", EVERY, ids=str)
+def test_gradients_keep_the_contract(case: Case, target: str) -> None:
+    assert gradients_broken(case, case.inputs(torch.float32), target) == []
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64], ids=str)
+@pytest.mark.parametrize("case", EVERY, ids=str)
+def test_gradients_keep_the_contract_in_other_types(case: Case, dtype: torch.dtype) -> None:
+    assert gradients_broken(case, case.inputs(dtype)) == []
+
+
+def degenerate(case: Case) -> list[dict[str, int]]:
+    """Tiny shapes, all lengths alike, then few rows and many keys, and the reverse."""
+    alike = [{index: extent for index in case.lengths if index in case.shape} for extent in TINY]
+    unlike = [shape for shape in UNLIKE if {"m", "n"} <= set(case.lengths) & set(case.shape)]
+    return [*alike, *unlike]
+
+
+def allowed(case: Case, shape: dict[str, int], dtype: torch.dtype = torch.float32) -> Tensors | None:
+    """The inputs at a shape, unless the attention refuses it."""
+    try:
+        inputs = case.inputs(dtype, shape)
+        by_definition(case, inputs)
+    except AttnError as mistake:
+        if mistake.code.startswith("A6"):
+            return None
+        raise
+    return inputs
+
+
+@pytest.mark.parametrize("target", ["cpu", "sm_90"])
+@pytest.mark.parametrize("case", EVERY, ids=str)
+def test_tiny_and_empty_shapes_keep_the_contract(case: Case, target: str) -> None:
+    given = [inputs for shape in degenerate(case) if (inputs := allowed(case, shape)) is not None]
+    assert given or not set(case.lengths) & set(case.shape)
+    for inputs in given:
+        assert broken(case, inputs, by_kernels(case, inputs, target)) == []
+
+
+@pytest.mark.parametrize("case", EVERY, ids=str)
+def test_tiny_and_empty_shapes_have_gradients(case: Case) -> None:
+    """In float64: what is left where two terms cancel says nothing of float32."""
+    for shape in degenerate(case):
+        inputs = allowed(case, shape, torch.float64)
+        assert inputs is None or gradients_broken(case, inputs) == []
+
+
+def last_rows(case: Case, tensors: Tensors, axes: dict[str, tuple[str, ...]]) -> Tensors:
+    """The last row of what has rows, all of what has none."""
+    return {
+        name: value.narrow(axes[name].index("m"), value.shape[axes[name].index("m")] - 1, 1)
+        if "m" in axes[name]
+        else value
+        for name, value in tensors.items()
+    }
+
+
+def axes_of(cascade: Cascade) -> dict[str, tuple[str, ...]]:
+    """The indices of inputs and outputs."""
+    found = {item.name: item.indices for item in cascade.inputs}
+    for tensor in cascade.tensors:
+        left = tensor.parts[0].left
+        found[tensor.name] = tuple(sub.index if isinstance(sub, Coord) else "" for sub in left)
+    return found
+
+
+def says_where_rows_stand(cascade: Cascade) -> bool:
+    """Whether the rows are the last M of N positions."""
+    return any(item.index == "m" and any(isinstance(node, Size) for node in walk(item.lo)) for item in cascade.ranges)
+
+
+DECODED = [case for case in EVERY if case.rows and "m" in case.shape and says_where_rows_stand(stated(case))]
+
+
+@pytest.mark.parametrize("case", DECODED, ids=str)
+def test_the_last_row_by_itself_is_the_last_row(case: Case) -> None:
+    inputs, axes = case.inputs(torch.float64), axes_of(stated(case))
+    last = last_rows(case, inputs, axes)
+    wanted = last_rows(case, by_definition(case, inputs), axes)
+    rows = [name for name in wanted if "m" in axes[name]]
+    assert rows
+    found = by_definition(case, last)
+    assert apart({name: found[name] for name in rows}, {name: wanted[name] for name in rows}) == []
+    narrow = {name: value.float() if value.is_floating_point() else value for name, value in last.items()}
+    assert broken(case, narrow, by_kernels(case, narrow)) == []
+
+
+CAUSAL = [case for case in EVERY if case.causal]
+
+
+def mixed(case: Case, early: Tensors, late: Tensors, past: int) -> Tensors:
+    """Inputs as in `early`, except for the last positions of every axis of time, `past` before their ends."""
+    axes, found = axes_of(stated(case)), {}
+    for name, value in early.items():
+        value = value.clone()
+        for place, index in enumerate(axes[name]):
+            if index in case.time and value.shape[place] > 0:
+                after = slice(max(0, value.shape[place] - past), None)
+                at = (*[slice(None)] * place, after)
+                value[at] = late[name][at]
+        found[name] = value
+    return found
+
+
+def before(case: Case, outputs: Tensors, past: int) -> Tensors:
+    """What lies before the last `past` positions."""
+    axes, found = axes_of(stated(case)), {}
+    for name, value in outputs.items():
+        for place, index in enumerate(axes[name]):
+            if index in case.time:
+                found[name] = value.narrow(place, 0, max(0, value.shape[place] - past))
+                break
+    return found
+
+
+@pytest.mark.parametrize("case", CAUSAL, ids=str)
+def test_the_future_changes_nothing(case: Case) -> None:
+    early, late = (case.inputs(torch.float32, seed=seed) for seed in (3, 8))
+    for past in (1, 7):
+        changed = mixed(case, early, late, past)
+        for run in (by_definition, by_kernels):
+            plain, moved = run(case, early), run(case, changed)
+            assert before(case, plain, past)
+            assert apart(before(case, moved, past), before(case, plain, past), EXACT) == []
+            assert apart(moved, plain, EXACT) != []
