@@ -64,8 +64,8 @@ class Values(Names):
             return f"({ELEMENT[op.removeprefix('cast:')]}){self._wrapped(args[0], 15)}", 15
         if op == "neg":
             return f"-{self._wrapped(args[0], 15)}", 15
-        if op == "not":
-            return f"!{self._wrapped(args[0], 15)}", 15
+        if op == "not":  # the compiler asks for parentheses beside `&`
+            return f"!{self._wrapped(args[0], 15)}", 12
         if op == "div":
             return f"{self._wrapped(args[0], 12)} / {self._wrapped(args[1], 13)}", 12
         if op == "rsqrt":

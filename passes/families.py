@@ -103,8 +103,8 @@ class Shapes:
                     found |= set(node.over)
                 elif isinstance(node, Reduce):
                     opened = (self.open_all(item, self._reduced) for item in (node.body, *node.when))
-                    inside = [item for expr in opened for item in walk(expr) if _is_function(item)]
-                    found |= {index for index in node.over if any(index in free_indices(item) for item in inside)}
+                    inside = {index for expr in opened for item in walk(expr) for index in _bent(item)}
+                    found |= inside & set(node.over)
         return found
 
     @cached_property
@@ -123,7 +123,8 @@ class Shapes:
     def _positions(self) -> frozenset[str]:
         """The indices that are compared with, or added to, another one: positions along a sequence.
 
-        In K[j * 16 + u] they are digits of one position, and neither need be long.
+        In K[j * 16 + u] they are digits of one position, and neither need be long; in K[first[b] + i] b finds a place,
+        and is none.
         """
         found: set[str] = set()
         for tensor in self.cascade.tensors:
@@ -131,7 +132,7 @@ class Shapes:
                 subs = node.subs if isinstance(node, Read) else ()
                 tests = node.args if isinstance(node, Map) and node.op in COMPARISONS else ()
                 for expr in (*map(_without_digits, subs), *((node,) if tests and all(map(_whole, tests)) else ())):
-                    indices = {item.index for item in walk(expr) if isinstance(item, Coord)}
+                    indices = {item.index for item in walk(_without_reads(expr)) if isinstance(item, Coord)}
                     if len(indices) > 1 and isinstance(expr, Map):
                         found |= indices
         return frozenset(found)
@@ -235,11 +236,19 @@ def read_names(node: Node) -> list[str]:
     return [item.tensor for item in walk(node) if isinstance(item, Read)]
 
 
-def _is_function(node: Node) -> bool:
-    """Whether a node is more than a polynomial of what it is made of."""
-    if isinstance(node, Map) and node.op == "pow":
-        return not isinstance(node.args[1], Const)
-    return isinstance(node, Choose | Uniform) or (isinstance(node, Map) and node.op not in POLYNOMIAL)
+def _bent(node: Node) -> frozenset[str]:
+    """The indices along which a node is more than a polynomial of what it is made of; a choice is so along its test."""
+    match node:
+        case Choose(test=test):
+            return free_indices(test)
+        case Map("pow", (_, Const())):
+            return frozenset()
+        case Map(op) if op in POLYNOMIAL:
+            return frozenset()
+        case Map() | Uniform():
+            return free_indices(node)
+        case _:
+            return frozenset()
 
 
 def _whole(expr: Expr) -> bool:
@@ -254,6 +263,11 @@ def _without_digits(sub: Expr) -> Expr:
     terms = linear_terms(sub)
     scaled = {t for t, factor in terms.items() if abs(factor) > 1 or (isinstance(t, Map) and t.op == "mul")}
     return from_terms({term: factor for term, factor in terms.items() if term not in scaled})
+
+
+def _without_reads(expr: Expr) -> Expr:
+    """An expression with some number in place of whatever it reads."""
+    return top_down(expr, lambda node: Const(0) if isinstance(node, Read) else None)  # type: ignore[no-any-return]
 
 
 def is_pointwise(expr: Expr) -> bool:

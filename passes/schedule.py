@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import networkx
 
-from attnc.ir.cascade import Map, Read
+from attnc.ir.cascade import Input, Map, Read, Size
 from attnc.ir.dependence import piece
 from attnc.ir.indices import free_indices
 from attnc.ir.stage import Host, Monoid, Plan, Stage, Stream
@@ -12,7 +12,7 @@ from attnc.ir.walk import walk
 from attnc.passes.crossing import crossings
 from attnc.passes.direct import Direct, lengths
 from attnc.passes.draft import Draft, Group, outside
-from attnc.passes.families import read_names
+from attnc.passes.families import Shapes, read_names
 from attnc.passes.notes import gauge_notes
 from attnc.passes.refusals import hosted_step, weights_out
 
@@ -60,7 +60,10 @@ def _host(draft: Draft, names: tuple[str, ...]) -> Host:
 
 
 def is_heavy(draft: Draft, names: tuple[str, ...]) -> bool:
-    """Whether some value in a step is for each pair of positions, or the step loops over a length in sequence."""
+    """Whether some value in a step is for each pair of positions, or the step loops over a length in sequence.
+
+    Positions on a map of tokens are no pairs, though two axes tell them.
+    """
     family = draft.shapes.family
     known = lengths(draft.shapes, draft.roles)
     whole = piece(draft.shapes.cascade, names)
@@ -68,4 +71,22 @@ def is_heavy(draft: Draft, names: tuple[str, ...]) -> bool:
     spaces = [frozenset(part.indices) for part in parts]
     spaces += [free_indices(node) for part in parts for node in walk(part.value) if isinstance(node, Map | Read)]
     looped = any(step.axes and whole.issuperset(step.tensors) for step in draft.shapes.cascade.steps)
-    return looped or any(len({family[index] for index in space} & known) >= 2 for space in spaces)
+    long = [{index for index in space if family[index] in known} for space in spaces]
+    pairs = [space for space in long if len({family[index] for index in space}) >= 2]
+    return looped or not all(_on_a_map(draft.shapes, space, known) for space in pairs)
+
+
+def _on_a_map(shapes: Shapes, indices: set[str], known: set[str]) -> bool:
+    """Whether points lie on a map of tokens: some input has features at places that they grow with, each by its own."""
+    for item in shapes.cascade.inputs:
+        if item.type == "real" and item.indices and shapes.family[item.indices[-1]] not in known:
+            grown = [axis for index in indices for axis in _grows_with(shapes, index, item)]
+            if len(set(grown)) == len(grown) and set(grown) < set(item.indices):
+                return True
+    return False
+
+
+def _grows_with(shapes: Shapes, index: str, item: Input) -> set[str]:
+    """The axes that the extent of an index depends on; its own where it is an axis of the input."""
+    sizes = {node.index for node in walk(shapes.cascade.range(index)) if isinstance(node, Size)}
+    return {index} if index in item.indices else sizes
