@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import networkx
 
-from attnc.ir.cascade import Map, Read
+from attnc.ir.cascade import Map, Order, Read
 from attnc.ir.dependence import piece
 from attnc.ir.indices import free_indices
 from attnc.ir.stage import Host, Monoid, Plan, Stage, Stream
@@ -12,7 +14,7 @@ from attnc.ir.walk import walk
 from attnc.passes.crossing import crossings
 from attnc.passes.direct import Direct, lengths
 from attnc.passes.draft import Draft, Group, outside
-from attnc.passes.families import read_names
+from attnc.passes.families import dependencies, read_names
 from attnc.passes.notes import gauge_notes
 from attnc.passes.refusals import hosted_step
 
@@ -68,4 +70,14 @@ def is_heavy(draft: Draft, names: tuple[str, ...]) -> bool:
     spaces = [frozenset(part.indices) for part in parts]
     spaces += [free_indices(node) for part in parts for node in walk(part.value) if isinstance(node, Map | Read)]
     looped = any(step.axes and whole.issuperset(step.tensors) for step in draft.shapes.cascade.steps)
-    return looped or any(len({family[index] for index in space} & known) >= 2 for space in spaces)
+    found = [{family[index] for index in space} for space in spaces]
+    stored = () if any(isinstance(node, Order) for part in parts for node in walk(part)) else _rows(draft, whole)
+    return looped or any(len(space & known) >= 2 and not any(map(space.issubset, stored)) for space in found)
+
+
+def _rows(draft: Draft, names: Iterable[str]) -> list[set[str]]:
+    """The families along which streams leave rows that these tensors need: what is no larger costs no more."""
+    needed = {other for name in names for other in dependencies(draft.shapes, name)}
+    streams = (group for group in draft.groups if not (isinstance(group.role, Direct) and group.role.columns))
+    emitted = (draft.shapes.tensors[name].parts[0] for group in streams for name in group.emits if name in needed)
+    return [{draft.shapes.family[index] for index in part.indices} for part in emitted]
