@@ -32,13 +32,14 @@ def expanded(cascade: Cascade) -> Cascade:
 
 
 def rewrites() -> dict[str, Callable[[Cascade], Cascade]]:
-    """The rewrites of an expanded cascade by name, in order: extrema first, sums nested, one index a stream."""
+    """The rewrites of an expanded cascade by name, in order: cases, extrema, sums nested, one index a stream."""
     from attnc.passes.apart import apart
+    from attnc.passes.choices import choices
     from attnc.passes.factor import factor
     from attnc.passes.flatten import flatten
     from attnc.passes.monotone import monotone
 
-    return {"monotone": monotone, "factor": factor, "flatten": flatten, "apart": apart}
+    return {"choices": choices, "monotone": monotone, "factor": factor, "flatten": flatten, "apart": apart}
 
 
 def explicit(cascade: Cascade) -> Cascade:

@@ -71,12 +71,12 @@ class Shapes:
         """
         never_last = {index for index, last in self._lasts.items() if not any(last)}
         never_last |= {item.index for item in self.cascade.ranges if item.index not in self._lasts}
-        return frozenset((self.walked | never_last) - self.features - self._short)
+        return frozenset((self.walked | never_last) - self.features - self.short)
 
     @cached_property
     def walked(self) -> frozenset[str]:
         """The indices that the program treats as positions, whatever the layout of its inputs."""
-        return frozenset((self._positions | self._folded) - self.features - self._short)
+        return frozenset((self._positions | self._folded) - self.features - self.short)
 
     @cached_property
     def _lasts(self) -> dict[str, list[bool]]:
@@ -108,7 +108,7 @@ class Shapes:
         return found
 
     @cached_property
-    def _short(self) -> set[str]:
+    def short(self) -> set[str]:
         """The indices of a constant extent of a few points."""
         ranges = (item for item in self.cascade.ranges if not any(isinstance(node, Size) for node in walk(item)))
         return {item.index for item in ranges if whole(item.hi, {}) - whole(item.lo, {}) <= SHORT}

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import networkx
 
 from attnc.diagnostics import error
-from attnc.ir.cascade import Cascade, Read
+from attnc.ir.cascade import Cascade, Read, Reduce
 from attnc.ir.stage import Monoid, Plan, Refusal
 from attnc.ir.walk import walk
 from attnc.passes.derive import derive
@@ -129,9 +129,9 @@ def _group(draft: Draft) -> None:
 
 def _widest(draft: Draft, name: str, role: Role) -> Role:
     """The role of a reduction over fewer grid indices that serves just one stage: it is kept by every program of it."""
-    if name in draft.shapes.cascade.outputs:
-        return role
     users = [other for other in draft.roles if name in dependencies(draft.shapes, other)] or _met(draft, name)
+    if name in draft.shapes.cascade.outputs or not draft.later.isdisjoint((name, *users)):
+        return role  # what was put off has a stage of its own
     wider = {draft.roles[other].key: draft.roles[other] for other in users if draft.roles[other].key != role.key}
     fits = [item for item in wider.values() if (item.family, item.parallel) == (role.family, role.parallel)]
     return fits[0] if len(fits) == 1 == len(wider) and set(role.grid) < set(fits[0].grid) else role
@@ -153,9 +153,15 @@ def _between(draft: Draft, group: Group, name: str) -> set[str]:
     outside = {
         other
         for other in dependencies(draft.shapes, name)
-        if blocks(draft, other) or draft.group_of.get(other, group) is not group
+        if blocks(draft, other) or draft.group_of.get(other, group) is not group or _across(draft, other, group)
     }
     return {other for other in outside if dependencies(draft.shapes, other) & set(group.members)}
+
+
+def _across(draft: Draft, name: str, group: Group) -> bool:
+    """Whether a tensor folds what the programs of a stage each know one point of."""
+    outer = {group.role.parallel, *group.role.grid}
+    return any(isinstance(node, Reduce) and outer & set(node.over) for node in walk(draft.shapes.tensors[name]))
 
 
 def _note_split(draft: Draft, group: Group, name: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import networkx
 
-from attnc.ir.cascade import Input, Map, Read, Size
+from attnc.ir.cascade import Input, Map, Order, Read, Size
 from attnc.ir.dependence import piece
 from attnc.ir.indices import free_indices
 from attnc.ir.stage import Host, Monoid, Plan, Stage, Stream
@@ -12,7 +14,7 @@ from attnc.ir.walk import walk
 from attnc.passes.crossing import crossings
 from attnc.passes.direct import Direct, lengths
 from attnc.passes.draft import Draft, Group, outside
-from attnc.passes.families import Shapes, read_names
+from attnc.passes.families import Shapes, dependencies, read_names
 from attnc.passes.notes import gauge_notes
 from attnc.passes.refusals import hosted_step, weights_out
 
@@ -71,9 +73,15 @@ def is_heavy(draft: Draft, names: tuple[str, ...]) -> bool:
     spaces = [frozenset(part.indices) for part in parts]
     spaces += [free_indices(node) for part in parts for node in walk(part.value) if isinstance(node, Map | Read)]
     looped = any(step.axes and whole.issuperset(step.tensors) for step in draft.shapes.cascade.steps)
-    long = [{index for index in space if family[index] in known} for space in spaces]
-    pairs = [space for space in long if len({family[index] for index in space}) >= 2]
-    return looped or not all(_on_a_map(draft.shapes, space, known) for space in pairs)
+    stored = () if any(isinstance(node, Order) for part in parts for node in walk(part)) else _rows(draft, whole)
+
+    def is_large(space: frozenset[str]) -> bool:
+        long = {index for index in space if family[index] in known}
+        if len({family[index] for index in long}) < 2 or _on_a_map(draft.shapes, long, known):
+            return False
+        return not any(map({family[index] for index in space}.issubset, stored))
+
+    return looped or any(map(is_large, spaces))
 
 
 def _on_a_map(shapes: Shapes, indices: set[str], known: set[str]) -> bool:
@@ -90,3 +98,11 @@ def _grows_with(shapes: Shapes, index: str, item: Input) -> set[str]:
     """The axes that the extent of an index depends on; its own where it is an axis of the input."""
     sizes = {node.index for node in walk(shapes.cascade.range(index)) if isinstance(node, Size)}
     return {index} if index in item.indices else sizes
+
+
+def _rows(draft: Draft, names: Iterable[str]) -> list[set[str]]:
+    """The families along which streams leave rows that these tensors need: what is no larger costs no more."""
+    needed = {other for name in names for other in dependencies(draft.shapes, name)}
+    streams = (group for group in draft.groups if not (isinstance(group.role, Direct) and group.role.columns))
+    emitted = (draft.shapes.tensors[name].parts[0] for group in streams for name in group.emits if name in needed)
+    return [{draft.shapes.family[index] for index in part.indices} for part in emitted]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from attnc.ir.cascade import Coord, Expr, Part, Read, Reduce
+from attnc.ir.cascade import Coord, Expr, Map, Part, Read, Reduce
 from attnc.ir.indices import free_indices
 from attnc.ir.walk import walk
 from attnc.passes.derive.reductions import cut
-from attnc.passes.families import Shapes, dependencies, joint
+from attnc.passes.families import Shapes, dependencies, joint, read_names
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,9 @@ def _role(shapes: Shapes, part: Part, index: str, kept: frozenset[str]) -> Role 
     bodies = _along(shapes, [piece.body for piece in pieces], family, kept)
     tests = _along(shapes, [test for piece in pieces for test in piece.when], family, kept)
     compared = {item for test in tests for item in free_indices(test)}
+    beside = {
+        item for test in tests for atom in _atoms(test) if _varies(shapes, atom, family) for item in free_indices(atom)
+    }
     meeting = [
         item
         for item in indices
@@ -77,8 +80,8 @@ def _role(shapes: Shapes, part: Part, index: str, kept: frozenset[str]) -> Role 
     stored = kept | _projections(shapes, part.tensor, set(meeting))
     operands = _along(shapes, [expr for piece in pieces for expr in (piece.body, *piece.when)], family, stored)
     shared = [item for item in meeting if _lacked(shapes, operands, family, item)]
-    candidates = shared or meeting
-    parallel = ([item for item in candidates if item in compared] or candidates)[-1]
+    candidates = [item for item in shared or meeting if item not in shapes.short] or shared or meeting
+    parallel = ([item for item in candidates if item in beside] or candidates)[-1]
     inner = tuple(item for item in indices if item != parallel and _is_column(shapes, bodies, family, item))
     grid = tuple(item for item in indices if item != parallel and item not in inner)
     return Role(index, family, parallel, grid, inner, bool(shared))
@@ -97,6 +100,15 @@ def _along(shapes: Shapes, exprs: Sequence[Expr], family: str, kept: frozenset[s
     return tuple(item for item in opened if _varies(shapes, item, family))
 
 
+def _atoms(test: Expr) -> Iterator[Expr]:
+    """The comparisons and values that a condition is made of."""
+    if isinstance(test, Map) and test.op in ("and", "or", "not"):
+        for arg in test.args:
+            yield from _atoms(arg)
+    else:
+        yield test
+
+
 def _varies(shapes: Shapes, expr: Expr, family: str) -> bool:
     return any(shapes.family[index] == family for index in free_indices(expr))
 
@@ -109,7 +121,7 @@ def _joint(shapes: Shapes, expr: Expr, item: str, family: str) -> bool:
 
 def _is_column(shapes: Shapes, bodies: tuple[Expr, ...], family: str, item: str) -> bool:
     """Whether an index is whole inside a tile: a feature, or the last axis of streamed values that all scores lack."""
-    if item in shapes.features:
+    if item in shapes.features or item in shapes.short:
         return True
     found = (node for expr in bodies for node in walk(expr) if isinstance(node, Read) and item in free_indices(node))
     reads = [read for read in found if _varies(shapes, read, family)]
@@ -147,9 +159,11 @@ def _outermost(shapes: Shapes, found: Mapping[str, Role | None]) -> dict[str, Ro
 def _nested(shapes: Shapes, name: str, role: Role, found: dict[str, Role]) -> bool:
     """Whether a reduction is the inside of another stream: it has a value for each pair of positions of its tile.
 
-    Rows for each head, and so on, are few: they are stored, and the reduction streams.
+    Rows for each head, and so on, are few, no more than an input has: they are stored, and the reduction streams.
     """
     indices = shapes.tensors[name].parts[0].indices
+    if any(set(indices) <= set(item.indices) for item in shapes.cascade.inputs if item.name in _inputs(shapes, name)):
+        return False
     for other, outer in found.items():
         along = [index for index in indices if shapes.family[index] == outer.family]
         elsewhere = outer.family != role.family and name in dependencies(shapes, other)
@@ -157,3 +171,8 @@ def _nested(shapes: Shapes, name: str, role: Role, found: dict[str, Role]) -> bo
         if elsewhere and pairs:
             return True
     return False
+
+
+def _inputs(shapes: Shapes, name: str) -> set[str]:
+    """The inputs that a tensor's value comes from."""
+    return {item for other in (name, *dependencies(shapes, name)) for item in read_names(shapes.tensors[other])}

@@ -114,7 +114,7 @@ def _equals(attention: Attention, check: syntax.Check, call: syntax.Expr, backen
     ):
         tried = True
         options, bound = bindings(attention, check, sizes)
-        inputs = draw(cascade, sizes, given(cascade, bound, sizes), torch.float64, seed=7)
+        inputs = draw(cascade, sizes, given(cascade, bound, sizes), torch.float64, seed=7, also=arguments.values())
         trial = Trial(attention, backend, options, inputs)
         theirs = {name: number(value, _extents(sizes)) for name, value in settings.items()}
         right = on_oracle(other, theirs, {name: trial.inputs[own] for name, own in arguments.items()})

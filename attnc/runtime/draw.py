@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 
@@ -15,9 +15,15 @@ from attnc.runtime.shapes import checked_shape, require_extents
 
 
 def draw(
-    cascade: Cascade, shape: Mapping[str, int], given: dict[str, torch.Tensor], dtype: torch.dtype, seed: int
+    cascade: Cascade,
+    shape: Mapping[str, int],
+    given: dict[str, torch.Tensor],
+    dtype: torch.dtype,
+    seed: int,
+    also: Collection[str] = (),
 ) -> dict[str, torch.Tensor]:
-    """The given inputs, and for those without a default integers that subscript, fair booleans, normal reals.
+    """The given inputs, and for those without a default (or in `also`) integers that subscript, fair booleans,
+    normal reals.
 
     Reals with fewer than two axes (slopes, gates, temperatures) are uniform in [0, 1).
     """
@@ -29,7 +35,7 @@ def draw(
     for item in cascade.inputs:
         if item.name in given:
             sizes |= dict(zip(item.indices, given[item.name].shape, strict=False))
-    wanted = [item for item in cascade.inputs if item.name not in given and item.default is None]
+    wanted = [item for item in cascade.inputs if item.name not in given and (item.default is None or item.name in also)]
     require_extents(sizes, (index for item in wanted for index in item.indices))
     generator = torch.Generator().manual_seed(seed)
     with enough_memory(f"to draw the inputs of `{cascade.name}`"):

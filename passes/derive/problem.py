@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from attnc.ir.cascade import Const, Expr, Map, Read
 from attnc.ir.indices import free_indices
 from attnc.ir.walk import walk
-from attnc.passes.derive.algebra import Algebra
+from attnc.passes.derive.algebra import Algebra, MixedError
 from attnc.passes.derive.bounds import interval
 from attnc.passes.derive.reductions import Streamed
 from attnc.passes.families import Shapes
@@ -46,7 +46,11 @@ def algebra_of(problem: Problem) -> Algebra:
         return any(shapes.family[index] in families for index in free_indices(expr)) or _unions(shapes, expr, families)
 
     def completed(expr: Expr) -> str | None:
-        return expr.tensor if isinstance(expr, Read) and expr.tensor in members else None
+        if not isinstance(expr, Read) or expr.tensor not in members:
+            return None
+        if expr.subs != shapes.tensors[expr.tensor].parts[0].left:
+            raise MixedError(expr)  # the value of another row, which this one's state does not know
+        return expr.tensor
 
     def inline(expr: Expr) -> Expr:
         if not isinstance(expr, Read) or expr.tensor in problem.stored or expr.tensor in members:

@@ -38,6 +38,18 @@ FAILS = (
 )
 
 
+SHIFTED = """attention {}(Q[b,h,m,e], K[b,h,n,e], V[b,h,n,f], x[] = {}) -> O:
+    O[b,h,m,f] = sum[n](sigmoid(sum[e](Q * K) + {} * x) * V)
+"""
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_input_that_a_clause_passes_on_is_drawn_where_it_has_a_default(times: int) -> None:
+    text = SHIFTED.format("other", 0, times) + SHIFTED.format("a", 0, 1) + "    check it: equals other(Q, K, V, x)\n"
+    (found,) = run_checks(Spec(Source("a.attn", text), "a", None), "a", "oracle")
+    assert found.passed == (times == 1)
+
+
 def results(clause: str, backend: checks.Backend, requires: str = "") -> list[checks.CheckResult]:
     text = HEAD + requires + BODY + f"    check it: {clause}\n"
     return run_checks(Spec(Source("a.attn", text), "a", None), "a", backend)
