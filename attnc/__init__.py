@@ -74,3 +74,15 @@ class _Standard:
 
 
 std = _Standard()
+
+
+def __getattr__(name: str) -> Any:
+    """What Python functions are traced with, `attnc.jit`, `attnc.sum`, ..; loaded when first named."""
+    from importlib import import_module
+
+    if name.startswith("_"):
+        raise AttributeError(f"module 'attnc' has no attribute '{name}'")
+    home = import_module("attnc.trace")
+    if name not in home.__all__:
+        raise AttributeError(f"module 'attnc' has no attribute '{name}'")
+    return getattr(home, name)

@@ -1,0 +1,347 @@
+"""Expressions as Python values: operators on them write the syntax that a spec's text would have."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, Literal, NoReturn, TypeAlias
+
+from attnc.diagnostics import AttnError, error
+from attnc.grammar.layout import NESTING
+from attnc.ir import syntax as syn
+from attnc.source import NOWHERE, Span
+from attnc.trace.places import here
+
+Kind: TypeAlias = Literal["bool", "int", "real"]
+Known: TypeAlias = bool | int | float
+
+_WIDTH: dict[Kind, int] = {"bool": 0, "int": 1, "real": 2}
+_PYTHON: dict[str, Callable[..., Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "//": operator.floordiv,
+    "%": operator.mod,
+    "**": operator.pow,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+
+LOOKED_AT: ContextVar[bool] = ContextVar("LOOKED_AT", default=False)
+"""Whether Python has asked for the value of an option: what it then writes holds for that value alone."""
+
+
+def joined(*kinds: Kind | None) -> Kind | None:
+    """The type of arithmetic on these: the widest, at least int; None where one is not known."""
+    found: Kind = "int"
+    for kind in kinds:
+        if kind is None:
+            return None
+        found = kind if _WIDTH[kind] > _WIDTH[found] else found
+    return found
+
+
+class Value:
+    """An expression over named indices. Python computes with it, and what it computes is written down.
+
+    `kind` is its type where that is known. `known` is its value where only options and numbers enter it: Python may
+    branch on that.
+    """
+
+    __slots__ = ("depth", "kind", "known", "node")
+
+    def __init__(self, node: syn.Expr, kind: Kind | None = None, known: Known | None = None, depth: int = 0) -> None:
+        """Wraps a node of syntax."""
+        if depth > NESTING:
+            raise too_deep(node.span)
+        self.node, self.kind, self.known, self.depth = node, kind, known, depth
+
+    def __repr__(self) -> str:
+        from attnc.ir.print_syntax import show
+
+        return show(self.node)
+
+    # ---- what operators build ----------------------------------------------------------------
+
+    def like(self, node: syn.Expr, kind: Kind | None, *operands: Value, known: Known | None = None) -> Value:
+        """The value of an expression built of these operands."""
+        return type(self)._made(node, kind, known, 1 + max((item.depth for item in operands), default=0))
+
+    @classmethod
+    def _made(cls, node: syn.Expr, kind: Kind | None, known: Known | None, depth: int) -> Value:
+        """Subclasses that are names make plain values."""
+        return Value(node, kind, known, depth)
+
+    def lifted(self, other: object) -> Value:
+        """The other operand as a value."""
+        return literal(other)
+
+    def binary(self, op: str, left: object, right: object) -> Value:
+        """`left op right`, arithmetic."""
+        a, b = self.lifted(left), self.lifted(right)
+        kind: Kind | None = "real" if op == "/" else joined(a.kind, b.kind)
+        return self.like(syn.Binary(op, a.node, b.node, span=here()), kind, a, b, known=_known(op, a, b))
+
+    def compared(self, op: str, other: object) -> Value:
+        """`self op other`, a condition."""
+        b = self.lifted(other)
+        return self.like(
+            syn.Compare((op,), (self.node, b.node), span=here()), "bool", self, b, known=_known(op, self, b)
+        )
+
+    def logical(self, op: str, left: object, right: object) -> Value:
+        """`left and right`, `left or right`; a chain of one of them is flat, as it is in text."""
+        a, b = self.lifted(left), self.lifted(right)
+        for item in (a, b):
+            item.condition(op)
+        for one, other in ((a, b), (b, a)):
+            if isinstance(one.node, syn.Constant) and one.node.name in ("true", "false"):
+                return other if (one.node.name == "true") == (op == "and") else one
+        first = a.node.args if isinstance(a.node, syn.Logic) and a.node.op == op else (a.node,)
+        return self.like(syn.Logic(op, (*first, b.node), span=here()), "bool", a, b)
+
+    def negated(self) -> Value:
+        """`not self`."""
+        self.condition("not")
+        return self.like(syn.Unary("not", self.node, span=here()), "bool", self)
+
+    def condition(self, word: str) -> None:
+        """Error A652 for a number where a condition is wanted."""
+        if self.kind in ("int", "real"):
+            sign = {"and": "&", "or": "|", "not": "~"}.get(word, word)
+            what = f"`{sign}` wants a boolean, but this is {self.kind}"
+            helps = ("compare it: `x != 0`",)
+            raise error("A652", what, self.place(), str(self.kind), notes=(_NO_BITS,), helps=helps)
+
+    def applied(self, name: str, *args: object, kind: Kind | None = "real") -> Value:
+        """A function of the language, of this and further arguments."""
+        values = [self, *(self.lifted(arg) for arg in args)]
+        return self.like(syn.Apply(syn.Name(name), tuple(item.node for item in values), span=here()), kind, *values)
+
+    def chosen(self, test: object, other: object) -> Value:
+        """This where the condition holds, else the other."""
+        condition, rest = self.lifted(test), self.lifted(other)
+        condition.condition("if")
+        kind = self.kind if self.kind == rest.kind else joined(self.kind, rest.kind)
+        return self.like(syn.Choose(self.node, condition.node, rest.node, span=here()), kind, self, condition, rest)
+
+    def where(self, test: object) -> Value:
+        """This, existing only where the condition holds: a reduction folds what exists."""
+        condition = self.lifted(test)
+        condition.condition("where")
+        return self.like(syn.Where(self.node, condition.node, span=here()), self.kind, self, condition)
+
+    def place(self) -> Span:
+        """Where it was written, else where it is used."""
+        return self.node.span if self.node.span is not NOWHERE else here()
+
+    # ---- Python's operators ------------------------------------------------------------------
+
+    def __add__(self, other: object) -> Value:
+        return self.binary("+", self, other)
+
+    def __radd__(self, other: object) -> Value:
+        return self.binary("+", other, self)
+
+    def __sub__(self, other: object) -> Value:
+        return self.binary("-", self, other)
+
+    def __rsub__(self, other: object) -> Value:
+        return self.binary("-", other, self)
+
+    def __mul__(self, other: object) -> Value:
+        return self.binary("*", self, other)
+
+    def __rmul__(self, other: object) -> Value:
+        return self.binary("*", other, self)
+
+    def __truediv__(self, other: object) -> Value:
+        return self.binary("/", self, other)
+
+    def __rtruediv__(self, other: object) -> Value:
+        return self.binary("/", other, self)
+
+    def __floordiv__(self, other: object) -> Value:
+        return self.binary("//", self, other)
+
+    def __rfloordiv__(self, other: object) -> Value:
+        return self.binary("//", other, self)
+
+    def __mod__(self, other: object) -> Value:
+        return self.binary("%", self, other)
+
+    def __rmod__(self, other: object) -> Value:
+        return self.binary("%", other, self)
+
+    def __pow__(self, other: object) -> Value:
+        return self.binary("**", self, other)
+
+    def __rpow__(self, other: object) -> Value:
+        return self.binary("**", other, self)
+
+    def __neg__(self) -> Value:
+        known = None if self.known is None else -self.known
+        return self.like(syn.Unary("-", self.node, span=here()), joined(self.kind), self, known=known)
+
+    def __pos__(self) -> Value:
+        return self
+
+    def __abs__(self) -> Value:
+        return self.applied("abs", kind=joined(self.kind))
+
+    def __floor__(self) -> Value:
+        return self.applied("floor", kind="int")
+
+    def __ceil__(self) -> Value:
+        return self.applied("ceil", kind="int")
+
+    def __lt__(self, other: object) -> Value:
+        return self.compared("<", other)
+
+    def __le__(self, other: object) -> Value:
+        return self.compared("<=", other)
+
+    def __gt__(self, other: object) -> Value:
+        return self.compared(">", other)
+
+    def __ge__(self, other: object) -> Value:
+        return self.compared(">=", other)
+
+    def __eq__(self, other: object) -> Value:  # type: ignore[override]
+        return self.compared("==", other)
+
+    def __ne__(self, other: object) -> Value:  # type: ignore[override]
+        return self.compared("!=", other)
+
+    __hash__ = object.__hash__
+
+    def __and__(self, other: object) -> Value:
+        return self.logical("and", self, other)
+
+    def __rand__(self, other: object) -> Value:
+        return self.logical("and", other, self)
+
+    def __or__(self, other: object) -> Value:
+        return self.logical("or", self, other)
+
+    def __ror__(self, other: object) -> Value:
+        return self.logical("or", other, self)
+
+    def __invert__(self) -> Value:
+        return self.negated()
+
+    def __getitem__(self, indices: Any) -> Value:
+        """The same with its axes in this order, as an output has them."""
+        items = indices if isinstance(indices, tuple) else (indices,)
+        for item in items:
+            if not (isinstance(item, Value) and isinstance(item.node, syn.Name)):
+                helps = ("give it a name to read it elsewhere: `T = attnc.tensor('T'); T[b,m] = ..`",)
+                raise error("A656", "the axes of an expression are indices", here(), "not an index", helps=helps)
+        return Laid(self, tuple(items))
+
+    # ---- what Python alone cannot have -------------------------------------------------------
+
+    def python(self, wanted: str) -> Known:
+        """The value itself; error A651 where it depends on more than options and numbers."""
+        if self.known is None:
+            raise self.no_value(wanted)
+        LOOKED_AT.set(True)
+        return self.known
+
+    def no_value(self, wanted: str) -> AttnError:
+        """The word on a value that is wanted while the program is still being written."""
+        helps = _INSTEAD.get(wanted, ())
+        what = f"Python wants {wanted} here, but this has a value at each position only"
+        return error("A651", what, here(), "is not known yet", notes=(_ONCE,), helps=helps)
+
+    def __bool__(self) -> bool:
+        return bool(self.python("true or false"))
+
+    def __index__(self) -> int:
+        return operator.index(self.python("an integer"))  # type: ignore[arg-type]
+
+    def __int__(self) -> int:
+        return int(self.python("an integer"))
+
+    def __float__(self) -> float:
+        return float(self.python("a number"))
+
+    def __len__(self) -> NoReturn:
+        raise self.no_value("a length")
+
+    def __iter__(self) -> NoReturn:
+        raise self.no_value("something to iterate over")
+
+
+class Laid(Value):
+    """An expression with the order of its axes."""
+
+    __slots__ = ("layout",)
+
+    def __init__(self, value: Value, layout: tuple[Value, ...]) -> None:
+        """Keeps the indices in their order."""
+        super().__init__(value.node, value.kind, value.known, value.depth)
+        self.layout = layout
+
+
+_NO_BITS = "`&`, `|` and `~` join and negate conditions; there is no arithmetic on bits"
+_ONCE = "the function runs once, to write the program down: Python's own `if`, `and`, `for` see no tensor's values"
+_INSTEAD: dict[str, tuple[str, ...]] = {
+    "true or false": (
+        "choose with `where(p, x, y)`; join conditions with `&`, `|` and `~`, each in parentheses",
+        "a chain is two comparisons: `(0 <= x) & (x < w)`; the larger of two is `maximum`, not Python's `max`",
+    ),
+    "an integer": ("a list or a NumPy array cannot be read at an index: make it a tensor",),
+}
+
+
+def literal(value: object) -> Value:
+    """A Python number as a value; a value is itself; error A653 for anything else."""
+    if isinstance(value, Value):
+        return value
+    if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0:
+        value = value.item()  # type: ignore[attr-defined]
+    if isinstance(value, bool):
+        return Value(syn.Constant("true" if value else "false"), "bool", value)
+    if isinstance(value, int | float) and not (isinstance(value, float) and math.isnan(value)):
+        return Value(_number(value), "int" if isinstance(value, int) else "real", value)
+    raise no_value_of(value)
+
+
+def no_value_of(value: object) -> AttnError:
+    """The word on what cannot stand in an expression."""
+    found = "NaN" if isinstance(value, float) else f"a `{type(value).__name__}`"
+    helps = ("a tensor is an input: a parameter `x: attnc.Tensor[b,h]`",) if hasattr(value, "dtype") else ()
+    notes = ("an expression is made of tensors, indices, numbers and booleans",)
+    return error("A653", f"{found} cannot stand in an expression", here(), "here", notes=notes, helps=helps)
+
+
+def _number(value: float) -> syn.Expr:
+    """A number as text would give it: without a sign of its own."""
+    size = syn.Constant("inf") if math.isinf(value) else syn.Number(abs(value))
+    return syn.Unary("-", size) if math.copysign(1, value) < 0 and value != 0 else size
+
+
+def _known(op: str, a: Value, b: Value) -> Known | None:
+    if a.known is None or b.known is None:
+        return None
+    try:
+        found = _PYTHON[op](a.known, b.known)
+    except (ArithmeticError, ValueError):
+        return None
+    return found if isinstance(found, bool | int | float) else None
+
+
+def too_deep(span: Span) -> AttnError:
+    """An expression nested beyond what a spec may hold."""
+    from attnc.grammar.shapes import too_deep as told
+
+    place = span if span is not NOWHERE else here()
+    return told(place.source, place.start, place.end, NESTING)
