@@ -77,12 +77,11 @@ std = _Standard()
 
 
 def __getattr__(name: str) -> Any:
-    """What Python functions are traced with, `attnc.jit`, `attnc.sum`, ..; loaded when first named."""
+    """`attnc.flex_attention`, and what Python functions are traced with: `attnc.jit`, `attnc.sum`, ..."""
     from importlib import import_module
 
-    if name.startswith("_"):
-        raise AttributeError(f"module 'attnc' has no attribute '{name}'")
-    home = import_module("attnc.trace")
-    if name not in home.__all__:
-        raise AttributeError(f"module 'attnc' has no attribute '{name}'")
-    return getattr(home, name)
+    for module in () if name.startswith("_") else ("attnc.trace", "attnc.flex"):
+        home = import_module(module)
+        if name in home.__all__:
+            return getattr(home, name)
+    raise AttributeError(f"module 'attnc' has no attribute '{name}'")

@@ -45,7 +45,7 @@ def check(
     goal: syn.Equals | syn.Gives
     if (equals is None) == (gives is None):
         helps = ('`check("flat", given={"slope": 0}, equals=call("causal_softmax", Q, K, V))`',)
-        raise error("A656", f"the check `{name}` wants `equals` or `gives`", here(), "one of them", helps=helps)
+        raise error("A676", f"the check `{name}` wants `equals` or `gives`", here(), "one of them", helps=helps)
     if equals is not None:
         goal = syn.Equals(equals.node, span=here())
     else:
@@ -102,7 +102,7 @@ def _bring(program: Recording, attention: Attention) -> None:
     foreign = next((item for item in uses if item.path[0] != "std"), None)
     if foreign is not None:
         what = f"`{attention.signature.name}` uses `{'.'.join(foreign.path)}`, which lies in the folder of its own spec"
-        raise error("A656", what, here(), "called here", helps=("write the calling attention in that folder too",))
+        raise error("A676", what, here(), "called here", helps=("write the calling attention in that folder too",))
     program.uses += [item for item in uses if item not in program.uses]
     program.definitions += [item for item in definitions if item not in program.definitions]
 

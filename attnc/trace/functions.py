@@ -78,7 +78,7 @@ def _indices(over: Over, name: str) -> tuple[syn.Expr, ...]:
     found = (over,) if isinstance(over, Index) else tuple(over) if isinstance(over, Sequence) else ()
     if not found or not builtins.all(isinstance(item, Index) for item in found):
         helps = (f"write `{name}(x, over=n)`, or `over=(n, j)`",)
-        raise error("A656", f"`{name}` folds over indices", here(), "over what?", helps=helps)
+        raise error("A676", f"`{name}` folds over indices", here(), "over what?", helps=helps)
     return tuple(item.node for item in found)
 
 
@@ -93,22 +93,22 @@ def _kind(x: object) -> Kind | None:
     return literal(x).kind
 
 
-def sum(x: object, *, over: Over, where: object = None) -> Value:
+def sum(x: object, *, over: Over = (), where: object = None) -> Value:
     """The sum over indices of what exists; nothing sums to 0."""
     return _folded("sum", x, over, where, joined(_kind(x)))
 
 
-def prod(x: object, *, over: Over, where: object = None) -> Value:
+def prod(x: object, *, over: Over = (), where: object = None) -> Value:
     """The product over indices of what exists."""
     return _folded("prod", x, over, where, joined(_kind(x)))
 
 
-def max(x: object, *others: object, over: Over | None = None, where: object = None) -> Value:
+def max(x: object, *others: object, over: Over = (), where: object = None) -> Value:
     """The largest over indices of what exists; without `over`, of several expressions."""
     return _extreme("max", x, others, over, where)
 
 
-def min(x: object, *others: object, over: Over | None = None, where: object = None) -> Value:
+def min(x: object, *others: object, over: Over = (), where: object = None) -> Value:
     """The smallest over indices of what exists; without `over`, of several expressions."""
     return _extreme("min", x, others, over, where)
 
@@ -123,48 +123,48 @@ def minimum(x: object, other: object) -> Value:
     return min(x, other)
 
 
-def _extreme(name: str, x: object, others: tuple[object, ...], over: Over | None, kept: object) -> Value:
-    if over is not None or not others:
-        return _folded(name, x, () if over is None else over, kept, joined(_kind(x)))
+def _extreme(name: str, x: object, others: tuple[object, ...], over: Over, kept: object) -> Value:
+    if not others:
+        return _folded(name, x, over, kept, joined(_kind(x)))
     return literal(x).applied(name, *others, kind=joined(*map(_kind, (x, *others))))
 
 
-def mean(x: object, *, over: Over, where: object = None) -> Value:
+def mean(x: object, *, over: Over = (), where: object = None) -> Value:
     """The mean over indices of what exists."""
     return _folded("mean", x, over, where)
 
 
-def var(x: object, *, over: Over, where: object = None) -> Value:
+def var(x: object, *, over: Over = (), where: object = None) -> Value:
     """The variance over indices of what exists."""
     return _folded("var", x, over, where)
 
 
-def any(x: object, *, over: Over, where: object = None) -> Value:
+def any(x: object, *, over: Over = (), where: object = None) -> Value:
     """Whether a condition holds anywhere."""
     return _folded("any", x, over, where, "bool")
 
 
-def all(x: object, *, over: Over, where: object = None) -> Value:
+def all(x: object, *, over: Over = (), where: object = None) -> Value:
     """Whether a condition holds everywhere."""
     return _folded("all", x, over, where, "bool")
 
 
-def argmax(x: object, *, over: Over, where: object = None) -> Value:
+def argmax(x: object, *, over: Over = (), where: object = None) -> Value:
     """The position of the largest."""
     return _folded("argmax", x, over, where, "int")
 
 
-def argmin(x: object, *, over: Over, where: object = None) -> Value:
+def argmin(x: object, *, over: Over = (), where: object = None) -> Value:
     """The position of the smallest."""
     return _folded("argmin", x, over, where, "int")
 
 
-def logsumexp(x: object, *, over: Over, where: object = None) -> Value:
+def logsumexp(x: object, *, over: Over = (), where: object = None) -> Value:
     """The logarithm of the sum of exponentials of what exists."""
     return _folded("logsumexp", x, over, where)
 
 
-def softmax(x: object, *, over: Over, where: object = None) -> Value:
+def softmax(x: object, *, over: Over = (), where: object = None) -> Value:
     """The weights exp(x) / sum(exp(x)) of what exists."""
     return _folded("softmax", x, over, where)
 
@@ -172,31 +172,31 @@ def softmax(x: object, *, over: Over, where: object = None) -> Value:
 # ---- order and chance ---------------------------------------------------------------------------
 
 
-def kth(x: object, k: object, *, over: Over, where: object = None) -> Value:
+def kth(x: object, k: object, *, over: Over = (), where: object = None) -> Value:
     """The element of rank k, from the smallest."""
     return _folded("kth", x, over, where, _kind(x), extras=(literal(k).node,))
 
 
-def topk(x: object, k: object, *, over: Over, where: object = None) -> Value:
+def topk(x: object, k: object, *, over: Over = (), where: object = None) -> Value:
     """Whether an element is among the k largest."""
     return _folded("topk", x, over, where, "bool", extras=(literal(k).node,))
 
 
-def argtopk(x: object, *, over: Over, to: Index, where: object = None) -> Value:
+def argtopk(x: object, *, over: Over = (), to: Index, where: object = None) -> Value:
     """The positions of the largest, as many as the index `to` has places."""
     return _folded("argtopk", x, over, where, "int", slots=(to.name,))
 
 
-def sort(x: object, *, over: Over, to: Index, where: object = None) -> Value:
+def sort(x: object, *, over: Over = (), to: Index, where: object = None) -> Value:
     """The elements in ascending order, along the index `to`."""
     return _folded("sort", x, over, where, _kind(x), slots=(to.name,))
 
 
-def argsort(x: object, *, over: Over, to: Index, where: object = None) -> Value:
+def argsort(x: object, *, over: Over = (), to: Index, where: object = None) -> Value:
     """The positions of the elements in ascending order, along the index `to`."""
     return _folded("argsort", x, over, where, "int", slots=(to.name,))
 
 
-def uniform(seed: object, *, over: Over) -> Value:
+def uniform(seed: object, *, over: Over = ()) -> Value:
     """A number in [0, 1) for each position of the indices."""
     return _folded("uniform", seed, over, None)

@@ -51,15 +51,20 @@ class Place(Span):
         return self._extent()[2]
 
 
-def here() -> Span:
-    """What the user's innermost function evaluates now."""
+def user_frame() -> FrameType | None:
+    """The user's innermost function that runs now."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        names = frame.f_globals
-        if names.get("__name__", "").partition(".")[0] not in _ROADS:
-            return Place(frame.f_code, names, frame.f_lasti)
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in _ROADS:
+            return frame
         frame = frame.f_back
-    return NOWHERE
+    return None
+
+
+def here() -> Span:
+    """What the user's innermost function evaluates now."""
+    frame = user_frame()
+    return NOWHERE if frame is None else Place(frame.f_code, frame.f_globals, frame.f_lasti)
 
 
 def _found(code: CodeType, names: dict[str, Any], at: int | str) -> _Extent:

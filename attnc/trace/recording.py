@@ -38,11 +38,11 @@ def running() -> Recording | None:
 
 
 def current(what: str) -> Recording:
-    """The program that is being written; error A655 outside a traced function."""
+    """The program that is being written; error A675 outside a traced function."""
     found = _CURRENT.get()
     if found is None:
         helps = ("write it in a function under `@attnc.jit`",)
-        raise error("A655", f"{what} belongs to a program, and none is being written", here(), "here", helps=helps)
+        raise error("A675", f"{what} belongs to a program, and none is being written", here(), "here", helps=helps)
     return found
 
 

@@ -91,7 +91,7 @@ def _evaluated(annotation: Any, function: Callable[..., Any], names: Mapping[str
     except AttnError:
         raise
     except Exception as failure:
-        raise error("A650", f"the annotation `{annotation}` fails: {failure}", span, "declared here") from None
+        raise error("A670", f"the annotation `{annotation}` fails: {failure}", span, "declared here") from None
 
 
 def _no_axes(name: str, span: Span, annotation: object) -> AttnError:
@@ -102,4 +102,4 @@ def _no_axes(name: str, span: Span, annotation: object) -> AttnError:
 
 
 def _mistake(what: str, span: Span, help_: str) -> AttnError:
-    return error("A650", what, span, "declared here", helps=(help_,))
+    return error("A670", what, span, "declared here", helps=(help_,))

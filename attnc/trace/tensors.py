@@ -132,7 +132,7 @@ class Tensor:
         for item in found:
             if not isinstance(item, Index):
                 helps = ('write `Tensor[b,h]` with `b, h = attnc.index("b h")`; a type stands last: `Tensor[b,int]`',)
-                raise error("A650", f"the axis `{item!r}` of a tensor is no index", here(), "here", helps=helps)
+                raise error("A670", f"the axis `{item!r}` of a tensor is no index", here(), "here", helps=helps)
         return Axes(tuple(item.name for item in found), kind)
 
 

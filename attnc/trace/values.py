@@ -100,7 +100,7 @@ class Value:
         """`left and right`, `left or right`; a chain of one of them is flat, as it is in text."""
         a, b = self.lifted(left), self.lifted(right)
         for item in (a, b):
-            item.condition(op)
+            item.condition("`&`" if op == "and" else "`|`")
         for one, other in ((a, b), (b, a)):
             if isinstance(one.node, syn.Constant) and one.node.name in ("true", "false"):
                 return other if (one.node.name == "true") == (op == "and") else one
@@ -109,16 +109,16 @@ class Value:
 
     def negated(self) -> Value:
         """`not self`."""
-        self.condition("not")
+        self.condition("`~`")
         return self.like(syn.Unary("not", self.node, span=here()), "bool", self)
 
-    def condition(self, word: str) -> None:
-        """Error A652 for a number where a condition is wanted."""
+    def condition(self, what: str) -> None:
+        """Error A672 for a number where a condition is wanted."""
         if self.kind in ("int", "real"):
-            sign = {"and": "&", "or": "|", "not": "~"}.get(word, word)
-            what = f"`{sign}` wants a boolean, but this is {self.kind}"
+            notes = (_NO_BITS,) if what in ("`&`", "`|`", "`~`") else ()
+            text = f"{what} wants a boolean, but this is {self.kind}"
             helps = ("compare it: `x != 0`",)
-            raise error("A652", what, self.place(), str(self.kind), notes=(_NO_BITS,), helps=helps)
+            raise error("A672", text, self.place(), str(self.kind), notes=notes, helps=helps)
 
     def applied(self, name: str, *args: object, kind: Kind | None = "real") -> Value:
         """A function of the language, of this and further arguments."""
@@ -128,14 +128,14 @@ class Value:
     def chosen(self, test: object, other: object) -> Value:
         """This where the condition holds, else the other."""
         condition, rest = self.lifted(test), self.lifted(other)
-        condition.condition("if")
+        condition.condition("a choice")
         kind = self.kind if self.kind == rest.kind else joined(self.kind, rest.kind)
         return self.like(syn.Choose(self.node, condition.node, rest.node, span=here()), kind, self, condition, rest)
 
     def where(self, test: object) -> Value:
         """This, existing only where the condition holds: a reduction folds what exists."""
         condition = self.lifted(test)
-        condition.condition("where")
+        condition.condition("`where`")
         return self.like(syn.Where(self.node, condition.node, span=here()), self.kind, self, condition)
 
     def place(self) -> Span:
@@ -243,13 +243,13 @@ class Value:
         for item in items:
             if not (isinstance(item, Value) and isinstance(item.node, syn.Name)):
                 helps = ("give it a name to read it elsewhere: `T = attnc.tensor('T'); T[b,m] = ..`",)
-                raise error("A656", "the axes of an expression are indices", here(), "not an index", helps=helps)
+                raise error("A676", "the axes of an expression are indices", here(), "not an index", helps=helps)
         return Laid(self, tuple(items))
 
     # ---- what Python alone cannot have -------------------------------------------------------
 
     def python(self, wanted: str) -> Known:
-        """The value itself; error A651 where it depends on more than options and numbers."""
+        """The value itself; error A671 where it depends on more than options and numbers."""
         if self.known is None:
             raise self.no_value(wanted)
         LOOKED_AT.set(True)
@@ -259,7 +259,7 @@ class Value:
         """The word on a value that is wanted while the program is still being written."""
         helps = _INSTEAD.get(wanted, ())
         what = f"Python wants {wanted} here, but this has a value at each position only"
-        return error("A651", what, here(), "is not known yet", notes=(_ONCE,), helps=helps)
+        return error("A671", what, here(), "is not known yet", notes=(_ONCE,), helps=helps)
 
     def __bool__(self) -> bool:
         return bool(self.python("true or false"))
@@ -303,7 +303,7 @@ _INSTEAD: dict[str, tuple[str, ...]] = {
 
 
 def literal(value: object) -> Value:
-    """A Python number as a value; a value is itself; error A653 for anything else."""
+    """A Python number as a value; a value is itself; error A673 for anything else."""
     if isinstance(value, Value):
         return value
     if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0:
@@ -320,7 +320,7 @@ def no_value_of(value: object) -> AttnError:
     found = "NaN" if isinstance(value, float) else f"a `{type(value).__name__}`"
     helps = ("a tensor is an input: a parameter `x: attnc.Tensor[b,h]`",) if hasattr(value, "dtype") else ()
     notes = ("an expression is made of tensors, indices, numbers and booleans",)
-    return error("A653", f"{found} cannot stand in an expression", here(), "here", notes=notes, helps=helps)
+    return error("A673", f"{found} cannot stand in an expression", here(), "here", notes=notes, helps=helps)
 
 
 def _number(value: float) -> syn.Expr:

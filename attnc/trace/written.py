@@ -36,7 +36,7 @@ def written(function: Callable[..., Any], declared: Declared, options: Mapping[s
         declared.doc,
         span=declared.span,
     )
-    definitions = (*program.definitions, _with_capitals(attention, program.taken))
+    definitions = (*program.definitions, with_capitals(attention, program.taken))
     return syn.File(tuple(program.uses), definitions, span=declared.span)
 
 
@@ -66,16 +66,16 @@ def _output(program: Recording, span: Span, name: str | None, value: object, cou
 def _no_output(value: object, span: Span) -> AttnError:
     if isinstance(value, Call):
         help_ = "give the call a name: `O = attnc.tensor('O'); O[b,h,m,f] = call(..)`"
-        return error("A656", "a call is returned", value.place(), "has no name", helps=(help_,))
+        return error("A676", "a call is returned", value.place(), "has no name", helps=(help_,))
     if isinstance(value, Value):
         helps = ("say in which order its axes stand: `return x[b,h,m,f]`",)
-        return error("A656", "this output has no axes", value.place(), "returned", helps=helps)
+        return error("A676", "this output has no axes", value.place(), "returned", helps=helps)
     what = "the function returns nothing" if value is None else f"the function returns a `{type(value).__name__}`"
     helps = ("return a tensor, an expression with its axes `x[b,h,m,f]`, or a tuple or dict of them",)
-    return error("A656", what, span, "an output is expected", helps=helps)
+    return error("A676", what, span, "an output is expected", helps=helps)
 
 
-def _with_capitals(attention: syn.Attention, taken: set[str]) -> syn.Attention:
+def with_capitals(attention: syn.Attention, taken: set[str]) -> syn.Attention:
     """Extents under their short names, `N` for `extent(n)`, where these mean nothing else."""
     every = [index for item in attention.params for index in item.indices or ()]
     every += [arg.name for arg in _declared(attention) if isinstance(arg, syn.Name)]

@@ -1,0 +1,45 @@
+"""FlexAttention's interface on attnc: its callables unchanged, derived and compiled as any spec is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from attnc.flex.arguments import callables, checked, mask_of, scale_of
+from attnc.flex.program import Form, attention_of
+from attnc.flex.rules import rules_of
+
+__all__ = ["flex_attention"]
+
+
+def flex_attention(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    score_mod: Callable[..., Any] | None = None,
+    block_mask: Any = None,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+    return_lse: bool = False,
+    *,
+    mask_mod: Callable[..., Any] | None = None,
+) -> Any:
+    """softmax(score_mod(scale q k)) v over the keys that the masks let see; with `return_lse` its logsumexp too.
+
+    `score_mod(score, b, h, q_idx, kv_idx)` and `mask_mod(b, h, q_idx, kv_idx)` are FlexAttention's. They run once a
+    call, on scalars; what they do becomes part of the kernel. Tensors that they capture are inputs, with gradients;
+    numbers are compiled in, lengths are not. A `BlockMask` is followed by its rule: nothing is built from it.
+    """
+    callables(score_mod, mask_mod)
+    checked(query, key, value, enable_gqa)
+    masks = [] if mask_mod is None else [mask_mod]
+    if block_mask is not None:
+        masks.append(mask_of(block_mask, (query.shape[2], key.shape[2])))
+    extents = {"b": query.shape[0], "h": query.shape[1], "m": query.shape[2], "n": key.shape[2]}
+    rules, captured = rules_of(score_mod, masks, extents)
+    form = Form(rules, scale_of(scale), enable_gqa and query.shape[1] != key.shape[1], return_lse)
+    narrow = query.dtype != torch.float64
+    given = {name: item.float() if narrow and item.dtype == torch.float64 else item for name, item in captured.items()}
+    return attention_of(form)(query, key, value, **given)

@@ -1,0 +1,81 @@
+"""What a score and a mask callable say: both run once for each call, on scalars that write down what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+
+from attnc.flex.captured import CAPTURES, Captures, Rows, Tracing
+from attnc.flex.scalars import Scalar, unfit
+from attnc.ir import syntax as syn
+
+Rule: TypeAlias = Callable[..., Any]
+SCORE = syn.Name("S")
+RESERVED = frozenset("BHGMNEFQKVSZAOL")
+_INFINITE = syn.Unary("-", syn.Constant("inf"))
+_TRUE = syn.Constant("true")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The new score, the conditions under which a query sees a key, and the captured inputs that both read."""
+
+    score: syn.Expr
+    tests: tuple[syn.Expr, ...]
+    params: tuple[syn.Param, ...]
+    requires: tuple[syn.Require, ...]
+
+
+def rules_of(
+    score_mod: Rule | None, masks: Iterable[Rule], extents: Mapping[str, int]
+) -> tuple[Rules, dict[str, torch.Tensor]]:
+    """The rules, and the tensors they read by input name; `extents` are those of the positions in this call."""
+    captures = Captures(extents, taken=set(RESERVED))
+    b, h, m, n = (Scalar(syn.Name(name), "int") for name in "bhmn")
+    token = CAPTURES.set(captures)
+    try:
+        with Tracing():
+            score = _score(score_mod, b, h, m, n)
+            kept = [_returned(mask(b, h, m, n), "mask") for mask in masks]
+        for item in kept:
+            item.condition("a mask")
+    finally:
+        CAPTURES.reset(token)
+    node, tests = _without_infinities(score.node)
+    tests += [item.node for item in kept if item.node != _TRUE]
+    found = Rules(node, tuple(tests), tuple(captures.params.values()), tuple(captures.requires.values()))
+    return found, captures.tensors
+
+
+def _score(score_mod: Rule | None, *positions: Scalar) -> Scalar:
+    score = Scalar(SCORE, "real")
+    if score_mod is None:
+        return score
+    found = _returned(score_mod(score, *positions), "score")
+    return found if found.kind == "real" else Scalar.of(found * 1.0)
+
+
+def _returned(value: object, what: str) -> Scalar:
+    if value is None:
+        raise unfit(f"the {what} callable returns nothing", f"return the {what}")
+    if isinstance(value, Rows):
+        raise value.unread()
+    return Scalar.of(value)
+
+
+def _without_infinities(node: syn.Expr) -> tuple[syn.Expr, list[syn.Expr]]:
+    """A score without the choice of -inf, and the conditions that it chose by: a key of that score has no weight."""
+    tests: list[syn.Expr] = []
+    while isinstance(node, syn.Choose):
+        if node.other == _INFINITE:
+            tests.append(node.test)
+            node = node.then
+        elif node.then == _INFINITE:
+            tests.append(syn.Unary("not", node.test, span=node.span))
+            node = node.other
+        else:
+            break
+    return node, tests
