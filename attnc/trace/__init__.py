@@ -1,6 +1,6 @@
 """attnc in Python: functions that write attentions, and the values that they compute with."""
 
-from attnc.trace.clauses import call, carry, check, passes, require
+from attnc.trace.clauses import call, carry, check, passes, require, use
 from attnc.trace.functions import (
     abs,
     all,
@@ -113,6 +113,7 @@ __all__ = [
     "tensor",
     "topk",
     "uniform",
+    "use",
     "var",
     "where",
     "xlogx",

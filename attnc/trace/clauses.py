@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attnc.diagnostics import error
 from attnc.ir import syntax as syn
 from attnc.library import parse_source, standard_folder
+from attnc.trace.functions import Over, indices
+from attnc.trace.names import named, several
 from attnc.trace.places import here
 from attnc.trace.recording import Recording, current, running
 from attnc.trace.tensors import Call, Index, Variable
@@ -69,7 +72,37 @@ def _listed(value: object) -> syn.Expr:
     return literal(value).node
 
 
-# ---- calls --------------------------------------------------------------------------------------
+# ---- the library and other attentions ----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Def:
+    """A def, mask or score of a module, called as a function: `rope(x, pos, over=e, base=500.0)`."""
+
+    module: tuple[str, ...]
+    name: str
+
+    def __call__(self, *args: object, over: Over = (), **options: object) -> Value:
+        """Its value; `over` are the indices in its brackets."""
+        program = running()
+        use = syn.Use(self.module, (self.name,), span=here())
+        if program is not None and use not in program.uses:
+            program.uses.append(use)
+        values = [literal(item) for item in args]
+        extras = tuple(syn.Keyword(name, literal(value).node, span=here()) for name, value in options.items())
+        head: syn.Expr = syn.Name(self.name, span=here())
+        if not (isinstance(over, tuple) and not over):
+            head = syn.At(head, indices(over, self.name), span=here())
+        node = syn.Apply(head, tuple(item.node for item in values), extras, span=here())
+        return Value(node, None, None, 1 + max((item.depth for item in values), default=0))
+
+
+def use(names: str) -> Any:
+    """The defs of a module: `causal, window = attnc.use("std.masks: causal, window")`; one alone as itself."""
+    module, _, wanted = names.partition(":")
+    path = tuple(named(word, "a module") for word in module.strip().split("."))
+    found = tuple(Def(path, name) for name in several(wanted, "a def"))
+    return found[0] if len(found) == 1 else found
 
 
 def call(attention: Attention | str, *args: object, **named: object) -> Call:

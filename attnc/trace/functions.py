@@ -74,7 +74,8 @@ def at(x: object, i: Index, position: object) -> Value:
 # ---- reductions --------------------------------------------------------------------------------
 
 
-def _indices(over: Over, name: str) -> tuple[syn.Expr, ...]:
+def indices(over: Over, name: str) -> tuple[syn.Expr, ...]:
+    """The indices that something folds over, as its brackets hold them."""
     found = (over,) if isinstance(over, Index) else tuple(over) if isinstance(over, Sequence) else ()
     if not found or not builtins.all(isinstance(item, Index) for item in found):
         helps = (f"write `{name}(x, over=n)`, or `over=(n, j)`",)
@@ -85,7 +86,7 @@ def _indices(over: Over, name: str) -> tuple[syn.Expr, ...]:
 def _folded(name: str, x: object, over: Over, kept: object, kind: Kind | None = "real", **brackets: Any) -> Value:
     value = literal(x) if kept is None else literal(x).where(kept)
     span = here()
-    head = syn.At(syn.Name(name, span=span), _indices(over, name), **brackets, span=span)
+    head = syn.At(syn.Name(name, span=span), indices(over, name), **brackets, span=span)
     return value.like(syn.Apply(head, (value.node,), span=span), kind, value)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from itertools import chain, count
 
 from attnc.diagnostics import error
 from attnc.ir import syntax as syn
@@ -20,11 +21,10 @@ class Recording:
     uses: list[syn.Use] = field(default_factory=list)
     definitions: list[syn.Attention | syn.Function] = field(default_factory=list)
 
-    def fresh(self, name: str) -> str:
-        """A name that means nothing yet: this one, or this one with a number."""
-        number, found = 1, name
-        while found in self.taken:
-            number, found = number + 1, f"{name}{number + 1}"
+    def fresh(self, name: str, *, alone: bool) -> str:
+        """A name that means nothing yet: this one if it stands alone, else this one with a number."""
+        choices = chain([name] if alone else [], (f"{name}{number}" for number in count(1)))
+        found = next(choice for choice in choices if choice not in self.taken)
         self.taken.add(found)
         return found
 

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from typing import Any, Literal, NoReturn, TypeAlias
 
 from attnc.diagnostics import AttnError, error
-from attnc.grammar.layout import NESTING
+from attnc.grammar import shapes
 from attnc.ir import syntax as syn
 from attnc.source import NOWHERE, Span
 from attnc.trace.places import here
@@ -59,7 +59,7 @@ class Value:
 
     def __init__(self, node: syn.Expr, kind: Kind | None = None, known: Known | None = None, depth: int = 0) -> None:
         """Wraps a node of syntax."""
-        if depth > NESTING:
+        if depth > shapes.NESTING:
             raise too_deep(node.span)
         self.node, self.kind, self.known, self.depth = node, kind, known, depth
 
@@ -341,7 +341,5 @@ def _known(op: str, a: Value, b: Value) -> Known | None:
 
 def too_deep(span: Span) -> AttnError:
     """An expression nested beyond what a spec may hold."""
-    from attnc.grammar.shapes import too_deep as told
-
     place = span if span is not NOWHERE else here()
-    return told(place.source, place.start, place.end, NESTING)
+    return shapes.too_deep(place.source, place.start, place.end, shapes.NESTING)

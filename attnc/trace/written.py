@@ -57,7 +57,7 @@ def _output(program: Recording, span: Span, name: str | None, value: object, cou
         return value.name
     if not isinstance(value, Laid):
         raise _no_output(value, span)
-    own = name if name is not None else program.fresh("O" if count == 1 else "O1")
+    own = name if name is not None else program.fresh("O", alone=count == 1)
     place = syn.Place(own, tuple(item.node for item in value.layout), span=value.node.span)
     program.statements.append(syn.Define((place,), value.node, span=value.node.span))
     return own
