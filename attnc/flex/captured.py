@@ -32,6 +32,7 @@ class Captures:
     tensors: dict[str, torch.Tensor] = field(default_factory=dict)
     requires: dict[syn.Expr, syn.Require] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
+    computed: bool = False
     _names: dict[int, str] = field(default_factory=dict)
 
     def named(self, tensor: torch.Tensor) -> str:
@@ -206,6 +207,7 @@ def _subscripted(tensor: torch.Tensor, indices: Any) -> Scalar | Rows:
         items = [Scalar.of(item) if isinstance(item, torch.Tensor) else item for item in items]
     plain = tuple(slice(None) if isinstance(item, Scalar) else item for item in items)
     if any(not isinstance(item, slice) or item != slice(None) for item in plain):
+        _computing()
         tensor = tensor[plain]
     kept = [item for item in items if not isinstance(item, int)]
     return read(tensor, tuple(item if isinstance(item, Scalar) else None for item in kept))
@@ -226,7 +228,15 @@ class Tracing(TorchFunctionMode):
                 return computed(func, args, named)
             if isinstance(item, Rows):
                 raise item.unread()
+        _computing()
         return func(*args, **named)
+
+
+def _computing() -> None:
+    """Notes that PyTorch computes something of its own, which the next call has to do anew."""
+    captures = CAPTURES.get()
+    if captures is not None:
+        captures.computed = True
 
 
 def _has_scalars(indices: Any) -> bool:

@@ -35,9 +35,14 @@ def method(name: str) -> Operation:
     return lambda *args, **kwargs: _served(METHODS[name], f"Tensor.{name}", args, kwargs)
 
 
+_USUAL = {"inplace": False, "out": None, "approximate": "none", "memory_format": torch.preserve_format}
+"""Arguments that change nothing."""
+
+
 def _served(operation: Operation, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    told = {key: value for key, value in kwargs.items() if _USUAL.get(key, ...) != value}
     try:
-        return operation(*args, **kwargs)
+        return operation(*args, **told)
     except TypeError:
         if len(args) == 1 and name.rpartition(".")[2] in ("max", "min"):
             raise unknown(name) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import torch
@@ -28,11 +29,25 @@ class Rules:
     params: tuple[syn.Param, ...]
     requires: tuple[syn.Require, ...]
 
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.score, self.tests, self.params, self.requires))
 
-def rules_of(
-    score_mod: Rule | None, masks: Iterable[Rule], extents: Mapping[str, int]
-) -> tuple[Rules, dict[str, torch.Tensor]]:
-    """The rules, and the tensors they read by input name; `extents` are those of the positions in this call."""
+    def __hash__(self) -> int:
+        return self._hash
+
+
+@dataclass(frozen=True)
+class Traced:
+    """Rules, the tensors they read by input name, and whether PyTorch computed anything on the way."""
+
+    rules: Rules
+    tensors: dict[str, torch.Tensor]
+    computed: bool
+
+
+def rules_of(score_mod: Rule | None, masks: Iterable[Rule], extents: Mapping[str, int]) -> Traced:
+    """What the callables write; `extents` are those of the positions in this call."""
     captures = Captures(extents, taken=set(RESERVED))
     b, h, m, n = (Scalar(syn.Name(name), "int") for name in "bhmn")
     token = CAPTURES.set(captures)
@@ -47,7 +62,7 @@ def rules_of(
     node, tests = _without_infinities(score.node)
     tests += [item.node for item in kept if item.node != _TRUE]
     found = Rules(node, tuple(tests), tuple(captures.params.values()), tuple(captures.requires.values()))
-    return found, captures.tensors
+    return Traced(found, captures.tensors, captures.computed)
 
 
 def _score(score_mod: Rule | None, *positions: Scalar) -> Scalar:

@@ -318,9 +318,10 @@ def literal(value: object) -> Value:
 def no_value_of(value: object) -> AttnError:
     """The word on what cannot stand in an expression."""
     found = "NaN" if isinstance(value, float) else f"a `{type(value).__name__}`"
-    helps = ("a tensor is an input: a parameter `x: attnc.Tensor[b,h]`",) if hasattr(value, "dtype") else ()
-    notes = ("an expression is made of tensors, indices, numbers and booleans",)
-    return error("A673", f"{found} cannot stand in an expression", here(), "here", notes=notes, helps=helps)
+    help_ = "an expression is made of tensors, indices, numbers and booleans"
+    if hasattr(value, "dtype"):
+        help_ = "a tensor is an input: a parameter `x: attnc.Tensor[b,h]`"
+    return error("A673", f"{found} cannot stand in an expression", here(), "here", helps=(help_,))
 
 
 def _number(value: float) -> syn.Expr:

@@ -25,7 +25,7 @@ class Case:
 
 
 def draws(*shape: int, seed: int = 1) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 # ---- scores ------------------------------------------------------------------------------------

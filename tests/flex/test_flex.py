@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +16,10 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask, noop
 
 import attnc
 from attnc.contract import FORWARD, GRADIENT, Reference, gradient_scale, judge, says_nothing
-from tests.flex.rules import BATCH, CASES, HEADS, LENGTH, Case, causal, sliding_window
+from attnc.flex import known
+from attnc.flex.known import recalled
+from attnc.flex.rules import rules_of
+from tests.flex.rules import BATCH, CASES, HEADS, LENGTH, Case, Rule, causal, sliding_window
 
 Tensors = list[torch.Tensor]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -175,43 +179,131 @@ def test_a_hundred_lengths_are_one_compilation() -> None:
 FACTOR = 1.0
 
 
-class Scaled:
-    """A rule whose numbers change, each held in another way."""
-
-    def __init__(self) -> None:
-        self.attribute = 1.0
-
-    def rule(self) -> Any:
-        cell = 1.0
-
-        def score(score: Any, b: Any, h: Any, m: Any, n: Any, *, default: float = 1.0) -> Any:
-            return score * cell * FACTOR * self.attribute * default
-
-        def change(value: float) -> None:
-            nonlocal cell
-            cell = value
-
-        return score, change
+Change = Callable[[float], None]
+Holder = Callable[[pytest.MonkeyPatch], tuple[Rule, Change]]
 
 
-def test_a_changed_number_is_never_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    q, k, v = inputs(torch.float32)
+def in_a_cell(_: pytest.MonkeyPatch) -> tuple[Rule, Change]:
+    factor = 1.0
+
+    def change(value: float) -> None:
+        nonlocal factor
+        factor = value
+
+    return lambda score, b, h, m, n: score * factor, change
+
+
+def in_a_nested_function(patch: pytest.MonkeyPatch) -> tuple[Rule, Change]:
+    inner, change = in_a_cell(patch)
+    return lambda score, b, h, m, n: inner(score, b, h, m, n), change
+
+
+def in_the_module(patch: pytest.MonkeyPatch) -> tuple[Rule, Change]:
+    def score(score: Any, b: Any, h: Any, m: Any, n: Any) -> Any:
+        return (lambda x: x * FACTOR)(score)
+
+    return score, lambda value: patch.setitem(globals(), "FACTOR", value)
+
+
+def in_a_default(_: pytest.MonkeyPatch) -> tuple[Rule, Change]:
+    def score(score: Any, b: Any, h: Any, m: Any, n: Any, *, factor: float = 1.0) -> Any:
+        return score * factor
+
+    def change(value: float) -> None:
+        score.__kwdefaults__ = {"factor": value}
+
+    return score, change
+
+
+def in_a_partial(_: pytest.MonkeyPatch) -> tuple[Rule, Change]:
+    def score(score: Any, b: Any, h: Any, m: Any, n: Any, factors: list[float]) -> Any:
+        return score * factors[0]
+
+    factors = [1.0]
+    return partial(score, factors=factors), lambda value: factors.__setitem__(0, value)
+
+
+def in_an_object(_: pytest.MonkeyPatch) -> tuple[Rule, Change]:
+    class Scaled:
+        factor = 1.0
+
+        def __call__(self, score: Any, b: Any, h: Any, m: Any, n: Any) -> Any:
+            return score * self.factor
+
     held = Scaled()
-    score, change = held.rule()
+    return held, lambda value: setattr(held, "factor", value)
 
-    def agrees(factor: float) -> bool:
-        found = attnc.flex_attention(q, k, v, score_mod=score)
-        return torch.allclose(found, torch.nn.functional.scaled_dot_product_attention(q * factor, k, v), atol=1e-5)
 
-    assert agrees(1.0)
-    change(2.0)
-    assert agrees(2.0)
-    monkeypatch.setitem(globals(), "FACTOR", 3.0)
-    assert agrees(6.0)
-    held.attribute = 0.5
-    assert agrees(3.0)
-    score.__kwdefaults__["default"] = 2.0
-    assert agrees(6.0)
+def in_a_tensor_that_is_branched_on(_: pytest.MonkeyPatch) -> tuple[Rule, Change]:
+    factor = torch.ones(())
+
+    def change(value: float) -> None:
+        factor.fill_(value)
+
+    return lambda score, b, h, m, n: score * factor.item(), change
+
+
+def in_the_shape_of_a_tensor(_: pytest.MonkeyPatch) -> tuple[Rule, Change]:
+    held = torch.ones(1)
+
+    def change(value: float) -> None:
+        nonlocal held
+        held = torch.ones(int(value))
+
+    return lambda score, b, h, m, n: score * held.shape[0] * held[0], change
+
+
+@pytest.mark.parametrize(
+    "holder",
+    [
+        in_a_cell,
+        in_a_nested_function,
+        in_the_module,
+        in_a_default,
+        in_a_partial,
+        in_an_object,
+        in_a_tensor_that_is_branched_on,
+        in_the_shape_of_a_tensor,
+    ],
+)
+def test_a_changed_number_is_never_ignored(holder: Holder, monkeypatch: pytest.MonkeyPatch) -> None:
+    rule, change = holder(monkeypatch)
+    seen = []
+    for factor in (1.0, 2.0, 1.0):
+        change(factor)
+        rules, _ = recalled(rule, (), dict.fromkeys("bhmn", 8))
+        assert recalled(rule, (), dict.fromkeys("bhmn", 8))[0] == rules
+        seen.append(rules)
+    assert seen[0] == seen[2]
+    assert seen[0] != seen[1]
+    assert str(seen[1].score).count("2") > str(seen[0].score).count("2")
+
+
+def test_what_is_known_is_not_traced_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    traced = []
+
+    def counting(*args: Any) -> Any:
+        traced.append(args)
+        return rules_of(*args)
+
+    monkeypatch.setattr(known, "rules_of", counting)
+
+    def rule(slopes: torch.Tensor, other: torch.Tensor) -> Rule:
+        return lambda score, b, h, m, n: score - slopes[h] * (m - n) + other[h]
+
+    first, second, extents = torch.ones(HEADS), torch.zeros(HEADS), dict.fromkeys("bhmn", HEADS)
+    for _ in range(3):
+        rules, tensors = recalled(rule(first, second), (causal,), extents)
+    assert len(traced) == 1
+    assert [item is held for item, held in zip(tensors.values(), (first, second), strict=True)] == [True, True]
+    fresh = torch.ones(HEADS)
+    again, tensors = recalled(rule(fresh, first), (causal,), extents)
+    assert again is rules
+    assert tensors["slopes"] is fresh
+    same, tensors = recalled(rule(first, first), (causal,), extents)
+    assert len(tensors) == 1
+    assert same != rules
+    assert len(traced) == 2
 
 
 def test_captured_tensors_are_read_anew() -> None:

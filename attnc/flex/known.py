@@ -1,0 +1,113 @@
+"""Rules remembered by all that their callables read, so that what is the same is not traced again.
+
+A callable is known by its code and by the values of its cells, defaults and globals: numbers by value, tensors by type,
+rank and which of them are one and the same. One that reads anything else, an attribute of an object say, or that
+computes with tensors on the way, is traced at every call: a change is never missed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterable, Mapping
+from functools import lru_cache, partial
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from typing import Any
+
+import torch
+
+from attnc.flex.rules import Rule, Rules, rules_of
+
+Tensors = dict[str, torch.Tensor]
+
+_KNOWN: dict[Hashable, tuple[Rules, dict[str, int]]] = {}
+_MOST = 1024  # numbers that change at every call would fill the memory
+_PLAIN = frozenset({type(None), bool, int, float, str, torch.dtype})
+_PURE = (None, "builtins", "math")
+
+
+class _UnknownError(Exception):
+    """Something whose changes cannot be seen."""
+
+
+def recalled(score_mod: Rule | None, masks: Iterable[Rule], extents: Mapping[str, int]) -> tuple[Rules, Tensors]:
+    """The rules of these callables, and the tensors that they read by input name."""
+    masks, found = tuple(masks), list[torch.Tensor]()
+    try:
+        key = _known_by((score_mod, masks), found, [])
+    except _UnknownError:
+        key = None
+    if key in _KNOWN:
+        rules, places = _KNOWN[key]
+        return rules, {name: found[place] for name, place in places.items()}
+    traced = rules_of(score_mod, masks, extents)
+    if key is not None and not traced.computed:
+        _remember(key, traced.rules, traced.tensors, found)
+    return traced.rules, traced.tensors
+
+
+def _remember(key: Hashable, rules: Rules, tensors: Tensors, found: list[torch.Tensor]) -> None:
+    """Keeps the rules if every tensor they read is one that the key saw."""
+    places = {
+        name: place
+        for name, tensor in tensors.items()
+        for place in (next((i for i, item in enumerate(found) if item is tensor), None),)
+        if place is not None
+    }
+    if len(places) == len(tensors):
+        if len(_KNOWN) >= _MOST:
+            _KNOWN.clear()
+        _KNOWN[key] = rules, places
+
+
+def _known_by(value: Any, tensors: list[torch.Tensor], within: list[Any]) -> Hashable:
+    """All that a value says; tensors are gathered in the order in which they are met."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return kind, value
+    if kind is FunctionType:
+        return _function(value, tensors, within)
+    if kind is tuple or kind is list:
+        return kind, *[_known_by(item, tensors, within) for item in value]
+    if kind is dict:
+        return kind, *[(key, _known_by(item, tensors, within)) for key, item in value.items()]
+    if kind is ModuleType and (value is math or _of_torch(value.__name__)):
+        return kind, value
+    if kind is BuiltinFunctionType and (value.__module__ in _PURE or _of_torch(value.__module__)):
+        return kind, value
+    if kind is partial:
+        return kind, _known_by((value.func, value.args, value.keywords), tensors, within)
+    if isinstance(value, torch.Tensor):
+        place = next((i for i, item in enumerate(tensors) if item is value), len(tensors))
+        if place == len(tensors):
+            tensors.append(value)
+        return place, value.dtype, value.dim()
+    raise _UnknownError
+
+
+def _of_torch(name: str | None) -> bool:
+    return name is not None and name.partition(".")[0] == "torch"
+
+
+def _function(function: FunctionType, tensors: list[torch.Tensor], within: list[Any]) -> Hashable:
+    for number, other in enumerate(within):
+        if function is other:
+            return "one of those around", number
+    within.append(function)
+    code, scope = function.__code__, function.__globals__
+    held = list(function.__defaults__ or ())
+    if function.__kwdefaults__:
+        held.append(function.__kwdefaults__)
+    if not _of_torch(function.__module__):
+        held += [scope[name] for name in _global_names(code) if name in scope]
+    try:
+        held += [cell.cell_contents for cell in function.__closure__ or ()]
+    except ValueError:  # a cell that is still empty
+        raise _UnknownError from None
+    return code, *[_known_by(item, tensors, within) for item in held]
+
+
+@lru_cache(maxsize=1024)
+def _global_names(code: CodeType) -> tuple[str, ...]:
+    """The names that a function may look up in its module; attributes are among them, which does no harm."""
+    inner = (name for item in code.co_consts if isinstance(item, CodeType) for name in _global_names(item))
+    return tuple(dict.fromkeys((*code.co_names, *inner)))
