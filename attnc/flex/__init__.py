@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from attnc.flex.arguments import callables, checked, mask_of, scale_of
-from attnc.flex.program import Form, attention_of
 from attnc.flex.known import recalled
+from attnc.flex.program import Form, attention_of
 
 __all__ = ["flex_attention"]
 
