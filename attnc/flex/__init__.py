@@ -10,6 +10,7 @@ import torch
 from attnc.flex.arguments import callables, checked, mask_of, scale_of
 from attnc.flex.known import recalled
 from attnc.flex.program import Form, attention_of
+from attnc.flex.rules import Call
 
 __all__ = ["flex_attention"]
 
@@ -38,8 +39,8 @@ def flex_attention(
     if block_mask is not None:
         masks.append(mask_of(block_mask, (query.shape[2], key.shape[2])))
     extents = {"b": query.shape[0], "h": query.shape[1], "m": query.shape[2], "n": key.shape[2]}
-    rules, captured = recalled(score_mod, masks, extents)
+    real = torch.float64 if query.dtype == torch.float64 else torch.float32
+    rules, captured = recalled(score_mod, masks, Call(query.device, real, extents))
     form = Form(rules, scale_of(scale), enable_gqa and query.shape[1] != key.shape[1], return_lse)
-    narrow = query.dtype != torch.float64
-    given = {name: item.float() if narrow and item.dtype == torch.float64 else item for name, item in captured.items()}
+    given = {name: item.to(real) if item.dtype == torch.float64 else item for name, item in captured.items()}
     return attention_of(form)(query, key, value, **given)

@@ -8,14 +8,14 @@ computes with tensors on the way, is traced at every call: a change is never mis
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable
 from functools import lru_cache, partial
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 import torch
 
-from attnc.flex.rules import Rule, Rules, rules_of
+from attnc.flex.rules import Call, Rule, Rules, rules_of
 
 Tensors = dict[str, torch.Tensor]
 
@@ -29,17 +29,17 @@ class _UnknownError(Exception):
     """Something whose changes cannot be seen."""
 
 
-def recalled(score_mod: Rule | None, masks: Iterable[Rule], extents: Mapping[str, int]) -> tuple[Rules, Tensors]:
+def recalled(score_mod: Rule | None, masks: Iterable[Rule], call: Call) -> tuple[Rules, Tensors]:
     """The rules of these callables, and the tensors that they read by input name."""
     masks, found = tuple(masks), list[torch.Tensor]()
     try:
-        key = _known_by((score_mod, masks), found, [])
+        key: Hashable = (call.device, call.real, _known_by((score_mod, masks), found, []))
     except _UnknownError:
         key = None
     if key in _KNOWN:
         rules, places = _KNOWN[key]
         return rules, {name: found[place] for name, place in places.items()}
-    traced = rules_of(score_mod, masks, extents)
+    traced = rules_of(score_mod, masks, call)
     if key is not None and not traced.computed:
         _remember(key, traced.rules, traced.tensors, found)
     return traced.rules, traced.tensors

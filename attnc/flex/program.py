@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 
 from attnc.flex.rules import SCORE, Rules
 from attnc.ir import syntax as syn
+from attnc.ir.node import Node
+from attnc.ir.walk import bottom_up
 from attnc.library import Spec
 from attnc.runtime.attention import Attention
+from attnc.runtime.build import announce
 from attnc.source import NOWHERE
 from attnc.trace import logsumexp, require, softmax, sqrt
 from attnc.trace.printed import Printed
@@ -33,6 +37,7 @@ class Form:
 @lru_cache(maxsize=256)
 def attention_of(form: Form) -> Attention:
     """The attention of a form; the same for all lengths."""
+    _watch(form)
     program = Recording(NAME, {"Q", "K", "V", "S", "Z", "A", "O", "L", *(item.name for item in form.rules.params)})
     with recording(program):
         _written(form)
@@ -45,6 +50,30 @@ def attention_of(form: Form) -> Attention:
     )
     file = syn.File((), (with_capitals(attention, program.taken),), span=NOWHERE)
     return Attention(Spec(Printed(NAME, file), NAME, None))
+
+
+_FORMS: Counter[Rules] = Counter()
+_MANY = 16
+
+
+def _watch(form: Form) -> None:
+    """Says once that numbers of the callables change, where each change compiles anew."""
+    plain = Rules(
+        bottom_up(form.rules.score, _no_number),
+        tuple(bottom_up(test, _no_number) for test in form.rules.tests),
+        form.rules.params,
+        form.rules.requires,
+    )
+    _FORMS[plain] += 1
+    if _FORMS[plain] == _MANY:
+        announce(
+            f"attnc: the same callables of `flex_attention` are compiled for the {_MANY}th time, since numbers in them "
+            "change; a tensor that they capture may change freely"
+        )
+
+
+def _no_number(node: Node) -> Node | None:
+    return syn.Number(0) if isinstance(node, syn.Number) else None
 
 
 def _inputs(form: Form) -> tuple[syn.Param, ...]:

@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 
 import torch
 
-from attnc.flex.captured import CAPTURES, Captures, Rows, Tracing
+from attnc.flex.captured import CAPTURES, Captures
+from attnc.flex.reading import Rows, Tracing
 from attnc.flex.scalars import Scalar, unfit
 from attnc.ir import syntax as syn
 
@@ -46,9 +47,18 @@ class Traced:
     computed: bool
 
 
-def rules_of(score_mod: Rule | None, masks: Iterable[Rule], extents: Mapping[str, int]) -> Traced:
-    """What the callables write; `extents` are those of the positions in this call."""
-    captures = Captures(extents, taken=set(RESERVED))
+@dataclass(frozen=True)
+class Call:
+    """What a callable may see of a call: where it runs, the type of its scores, how far its positions go."""
+
+    device: torch.device
+    real: torch.dtype
+    extents: Mapping[str, int]
+
+
+def rules_of(score_mod: Rule | None, masks: Iterable[Rule], call: Call) -> Traced:
+    """What the callables write in a call."""
+    captures = Captures(call.extents, call.device, call.real, taken=set(RESERVED))
     b, h, m, n = (Scalar(syn.Name(name), "int") for name in "bhmn")
     token = CAPTURES.set(captures)
     try:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from attnc.diagnostics import AttnError, error
 from attnc.ir import syntax as syn
+from attnc.trace.kinds import Kind, Known
 from attnc.trace.places import here
-from attnc.trace.values import Kind, Known, Value, literal
+from attnc.trace.values import Value, literal
+
+if TYPE_CHECKING:
+    from attnc.flex.captured import Captures
 
 
 class Scalar(Value):
@@ -67,7 +71,8 @@ class Scalar(Value):
         return Scalar.of(self.chosen(test, 0 if other is None else other))
 
     def __xor__(self, other: object) -> Value:
-        return (self & ~self.lifted(other)) | (~self & other)
+        found: Value = (self & ~self.lifted(other)) | (~self & other)
+        return found
 
     __rxor__ = __xor__
 
@@ -90,12 +95,19 @@ class Scalar(Value):
         return partial(method(name), self)
 
 
-_TYPES = {"bool": torch.bool, "int": torch.int64, "real": torch.float32}
+def _call() -> Captures:
+    from attnc.flex.captured import CAPTURES
+
+    found = CAPTURES.get()
+    assert found is not None, "scalars live while a callable runs"
+    return found
+
+
 _PROPERTIES: dict[str, Callable[[Scalar], Any]] = {
-    "dtype": lambda x: _TYPES[str(x.kind)],
+    "dtype": lambda x: _call().types[str(x.kind)],
     "shape": lambda x: torch.Size(()),
     "ndim": lambda x: 0,
-    "device": lambda x: torch.get_default_device(),
+    "device": lambda x: _call().device,
     "requires_grad": lambda x: False,
 }
 

@@ -9,9 +9,10 @@ from typing import Any, TypeAlias
 from attnc.diagnostics import error
 from attnc.ir import syntax as syn
 from attnc.ir.operators import FUNCTIONS
+from attnc.trace.kinds import Kind, joined
 from attnc.trace.places import here
 from attnc.trace.tensors import Index
-from attnc.trace.values import Kind, Value, joined, literal
+from attnc.trace.values import Value, literal
 
 Over: TypeAlias = "Index | Sequence[Index]"
 

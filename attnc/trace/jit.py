@@ -11,10 +11,11 @@ from attnc.library import Spec
 from attnc.runtime.attention import Attention
 from attnc.runtime.signature import Signature, signature
 from attnc.trace.clauses import call
+from attnc.trace.kinds import LOOKED_AT
 from attnc.trace.printed import Printed
 from attnc.trace.recording import running
 from attnc.trace.signature import Declared, declared
-from attnc.trace.values import LOOKED_AT, Value
+from attnc.trace.values import Value
 from attnc.trace.written import written
 
 

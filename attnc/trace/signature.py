@@ -10,10 +10,11 @@ from typing import Any
 from attnc.diagnostics import AttnError, error
 from attnc.ir import syntax as syn
 from attnc.source import Span
+from attnc.trace.kinds import Kind
 from attnc.trace.names import named
 from attnc.trace.places import Place
 from attnc.trace.tensors import KINDS, Axes, Variable
-from attnc.trace.values import Kind, Value, literal
+from attnc.trace.values import Value, literal
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from typing import Any
 
 from attnc.diagnostics import error
 from attnc.ir import syntax as syn
+from attnc.trace.kinds import Kind
 from attnc.trace.names import several
 from attnc.trace.places import here
 from attnc.trace.recording import current
-from attnc.trace.values import Kind, Value, literal
+from attnc.trace.values import Value, literal
 
 KINDS: dict[type, Kind] = {bool: "bool", int: "int", float: "real"}
 

@@ -4,51 +4,18 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
-from contextvars import ContextVar
-from typing import Any, Literal, NoReturn, TypeAlias
+from typing import Any, NoReturn
 
 from attnc.diagnostics import AttnError, error
 from attnc.grammar import shapes
 from attnc.ir import syntax as syn
 from attnc.source import NOWHERE, Span
+from attnc.trace.kinds import LOOKED_AT, Kind, Known, joined, known_by
+from attnc.trace.operators import Operators
 from attnc.trace.places import here
 
-Kind: TypeAlias = Literal["bool", "int", "real"]
-Known: TypeAlias = bool | int | float
 
-_WIDTH: dict[Kind, int] = {"bool": 0, "int": 1, "real": 2}
-_PYTHON: dict[str, Callable[..., Any]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    "//": operator.floordiv,
-    "%": operator.mod,
-    "**": operator.pow,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "==": operator.eq,
-    "!=": operator.ne,
-}
-
-LOOKED_AT: ContextVar[bool] = ContextVar("LOOKED_AT", default=False)
-"""Whether Python has asked for the value of an option: what it then writes holds for that value alone."""
-
-
-def joined(*kinds: Kind | None) -> Kind | None:
-    """The type of arithmetic on these: the widest, at least int; None where one is not known."""
-    found: Kind = "int"
-    for kind in kinds:
-        if kind is None:
-            return None
-        found = kind if _WIDTH[kind] > _WIDTH[found] else found
-    return found
-
-
-class Value:
+class Value(Operators):
     """An expression over named indices. Python computes with it, and what it computes is written down.
 
     `kind` is its type where that is known. `known` is its value where only options and numbers enter it: Python may
@@ -87,14 +54,13 @@ class Value:
         """`left op right`, arithmetic."""
         a, b = self.lifted(left), self.lifted(right)
         kind: Kind | None = "real" if op == "/" else joined(a.kind, b.kind)
-        return self.like(syn.Binary(op, a.node, b.node, span=here()), kind, a, b, known=_known(op, a, b))
+        return self.like(syn.Binary(op, a.node, b.node, span=here()), kind, a, b, known=known_by(op, a.known, b.known))
 
     def compared(self, op: str, other: object) -> Value:
         """`self op other`, a condition."""
         b = self.lifted(other)
-        return self.like(
-            syn.Compare((op,), (self.node, b.node), span=here()), "bool", self, b, known=_known(op, self, b)
-        )
+        node = syn.Compare((op,), (self.node, b.node), span=here())
+        return self.like(node, "bool", self, b, known=known_by(op, self.known, b.known))
 
     def logical(self, op: str, left: object, right: object) -> Value:
         """`left and right`, `left or right`; a chain of one of them is flat, as it is in text."""
@@ -142,49 +108,18 @@ class Value:
         """Where it was written, else where it is used."""
         return self.node.span if self.node.span is not NOWHERE else here()
 
-    # ---- Python's operators ------------------------------------------------------------------
+    @classmethod
+    def __torch_function__(cls, func: Any, types: object, args: Any = (), kwargs: Any = None) -> Any:
+        """PyTorch's functions are of tensors; attnc has its own of expressions."""
+        import attnc.trace as own
 
-    def __add__(self, other: object) -> Value:
-        return self.binary("+", self, other)
+        name = func.__name__
+        help_ = f"write `attnc.{name}`" if name in own.__all__ else "write it with the functions of `attnc.trace`"
+        raise error(
+            "A673", f"`torch.{name}` computes with tensors, and this is an expression", here(), "here", helps=(help_,)
+        )
 
-    def __radd__(self, other: object) -> Value:
-        return self.binary("+", other, self)
-
-    def __sub__(self, other: object) -> Value:
-        return self.binary("-", self, other)
-
-    def __rsub__(self, other: object) -> Value:
-        return self.binary("-", other, self)
-
-    def __mul__(self, other: object) -> Value:
-        return self.binary("*", self, other)
-
-    def __rmul__(self, other: object) -> Value:
-        return self.binary("*", other, self)
-
-    def __truediv__(self, other: object) -> Value:
-        return self.binary("/", self, other)
-
-    def __rtruediv__(self, other: object) -> Value:
-        return self.binary("/", other, self)
-
-    def __floordiv__(self, other: object) -> Value:
-        return self.binary("//", self, other)
-
-    def __rfloordiv__(self, other: object) -> Value:
-        return self.binary("//", other, self)
-
-    def __mod__(self, other: object) -> Value:
-        return self.binary("%", self, other)
-
-    def __rmod__(self, other: object) -> Value:
-        return self.binary("%", other, self)
-
-    def __pow__(self, other: object) -> Value:
-        return self.binary("**", self, other)
-
-    def __rpow__(self, other: object) -> Value:
-        return self.binary("**", other, self)
+    # ---- Python's own functions --------------------------------------------------------------
 
     def __neg__(self) -> Value:
         known = None if self.known is None else -self.known
@@ -201,41 +136,6 @@ class Value:
 
     def __ceil__(self) -> Value:
         return self.applied("ceil", kind="int")
-
-    def __lt__(self, other: object) -> Value:
-        return self.compared("<", other)
-
-    def __le__(self, other: object) -> Value:
-        return self.compared("<=", other)
-
-    def __gt__(self, other: object) -> Value:
-        return self.compared(">", other)
-
-    def __ge__(self, other: object) -> Value:
-        return self.compared(">=", other)
-
-    def __eq__(self, other: object) -> Value:  # type: ignore[override]
-        return self.compared("==", other)
-
-    def __ne__(self, other: object) -> Value:  # type: ignore[override]
-        return self.compared("!=", other)
-
-    __hash__ = object.__hash__
-
-    def __and__(self, other: object) -> Value:
-        return self.logical("and", self, other)
-
-    def __rand__(self, other: object) -> Value:
-        return self.logical("and", other, self)
-
-    def __or__(self, other: object) -> Value:
-        return self.logical("or", self, other)
-
-    def __ror__(self, other: object) -> Value:
-        return self.logical("or", other, self)
-
-    def __invert__(self) -> Value:
-        return self.negated()
 
     def __getitem__(self, indices: Any) -> Value:
         """The same with its axes in this order, as an output has them."""
@@ -298,6 +198,7 @@ _INSTEAD: dict[str, tuple[str, ...]] = {
         "choose with `where(p, x, y)`; join conditions with `&`, `|` and `~`, each in parentheses",
         "a chain is two comparisons: `(0 <= x) & (x < w)`; the larger of two is `maximum`, not Python's `max`",
     ),
+    "a number": ("functions of `math` compute with numbers: write `attnc.exp(x)`, or `torch.exp(x)` of a score",),
     "an integer": ("a list or a NumPy array cannot be read at an index: make it a tensor",),
 }
 
@@ -328,16 +229,6 @@ def _number(value: float) -> syn.Expr:
     """A number as text would give it: without a sign of its own."""
     size = syn.Constant("inf") if math.isinf(value) else syn.Number(abs(value))
     return syn.Unary("-", size) if math.copysign(1, value) < 0 and value != 0 else size
-
-
-def _known(op: str, a: Value, b: Value) -> Known | None:
-    if a.known is None or b.known is None:
-        return None
-    try:
-        found = _PYTHON[op](a.known, b.known)
-    except (ArithmeticError, ValueError):
-        return None
-    return found if isinstance(found, bool | int | float) else None
 
 
 def too_deep(span: Span) -> AttnError:

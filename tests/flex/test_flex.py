@@ -18,10 +18,12 @@ import attnc
 from attnc.contract import FORWARD, GRADIENT, Reference, gradient_scale, judge, says_nothing
 from attnc.flex import known
 from attnc.flex.known import recalled
-from attnc.flex.rules import rules_of
+from attnc.flex.program import Form, attention_of
+from attnc.flex.rules import Call, rules_of
 from tests.flex.rules import BATCH, CASES, HEADS, LENGTH, Case, Rule, causal, sliding_window
 
 Tensors = list[torch.Tensor]
+CALL = Call(torch.device("cpu"), torch.float32, dict.fromkeys("bhmn", HEADS))
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -271,8 +273,8 @@ def test_a_changed_number_is_never_ignored(holder: Holder, monkeypatch: pytest.M
     seen = []
     for factor in (1.0, 2.0, 1.0):
         change(factor)
-        rules, _ = recalled(rule, (), dict.fromkeys("bhmn", 8))
-        assert recalled(rule, (), dict.fromkeys("bhmn", 8))[0] == rules
+        rules, _ = recalled(rule, (), CALL)
+        assert recalled(rule, (), CALL)[0] == rules
         seen.append(rules)
     assert seen[0] == seen[2]
     assert seen[0] != seen[1]
@@ -291,19 +293,32 @@ def test_what_is_known_is_not_traced_again(monkeypatch: pytest.MonkeyPatch) -> N
     def rule(slopes: torch.Tensor, other: torch.Tensor) -> Rule:
         return lambda score, b, h, m, n: score - slopes[h] * (m - n) + other[h]
 
-    first, second, extents = torch.ones(HEADS), torch.zeros(HEADS), dict.fromkeys("bhmn", HEADS)
+    first, second = torch.ones(HEADS), torch.zeros(HEADS)
     for _ in range(3):
-        rules, tensors = recalled(rule(first, second), (causal,), extents)
+        rules, tensors = recalled(rule(first, second), (causal,), CALL)
     assert len(traced) == 1
     assert [item is held for item, held in zip(tensors.values(), (first, second), strict=True)] == [True, True]
     fresh = torch.ones(HEADS)
-    again, tensors = recalled(rule(fresh, first), (causal,), extents)
+    again, tensors = recalled(rule(fresh, first), (causal,), CALL)
     assert again is rules
     assert tensors["slopes"] is fresh
-    same, tensors = recalled(rule(first, first), (causal,), extents)
+    same, tensors = recalled(rule(first, first), (causal,), CALL)
     assert len(tensors) == 1
     assert same != rules
     assert len(traced) == 2
+
+
+def test_numbers_that_keep_changing_are_announced() -> None:
+    rule, change = in_a_cell(pytest.MonkeyPatch())
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for step in range(16):
+            assert not told
+            change(7.0 + step)
+            rules, _ = recalled(lambda score, b, h, m, n: rule(score, b, h, m, n) - 0.125, (), CALL)
+            attention_of(Form(rules, None, False, False))
+    assert "numbers in them change" in str(told[0].message)
+    assert len(told) == 1
 
 
 def test_captured_tensors_are_read_anew() -> None:

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from attnc import AttnError, compiler
-from attnc.flex.captured import CAPTURES, Captures, Tracing
+from attnc.flex.captured import CAPTURES, Captures
+from attnc.flex.reading import Tracing
 from attnc.flex.scalars import Scalar
 from attnc.ir import syntax as syn
 from attnc.ir.interpret import run
@@ -84,7 +85,7 @@ def scalar(name: str, tensor: torch.Tensor) -> Scalar:
 @pytest.fixture(scope="module")
 def found() -> dict[str, torch.Tensor]:
     """Every operation as an output of one program, evaluated by the oracle."""
-    captures = Captures({})
+    captures = Captures({}, torch.device("cpu"), torch.float64)
     token = CAPTURES.set(captures)
     with Tracing():
         given = [scalar(name, tensor) for name, tensor in zip("XYPDC", (X, Y, P, D, C), strict=True)]
@@ -135,7 +136,7 @@ REFUSED: dict[str, Operation] = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_written_is_refused_at_its_line(name: str) -> None:
-    token = CAPTURES.set(Captures({}))
+    token = CAPTURES.set(Captures({}, torch.device("cpu"), torch.float64))
     try:
         with Tracing():
             given = [scalar(name, tensor) for name, tensor in zip("XYPDC", (X, Y, P, D, C), strict=True)]

@@ -262,6 +262,37 @@ def test_gradients_and_kernels_and_explanation() -> None:
     assert "A[b,h,m,n] = softmax[n](S where n <= m)" in source
 
 
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        lambda x: torch.exp(x),
+        lambda x: torch.ones(3) * x,
+        lambda x: __import__("math").exp(x),
+        lambda x: x + "1",
+        lambda x: x + float("nan"),
+        lambda x: len(x),
+        lambda x: list(x),
+        lambda x: sorted([x, 2 * x]),
+        lambda x: (x + 1)[0],
+        lambda x: functools.reduce(lambda a, b: a + b, [x] * 300),
+        lambda x: attnc.index("b where"),
+        lambda x: attnc.tensor("\u00e9"),
+        lambda x: check("nothing", given={}),
+        lambda x: attnc.softmax(x, over=3),
+    ],
+)
+def test_what_python_cannot_write_is_an_error_with_a_mend(mistake: Any) -> None:
+    with pytest.raises(AttnError, match=r"tests/trace/test_jit.py:\d+:\d+") as raised:
+        mistake(attnc.tensor("X"))
+    assert raised.value.diagnostics[0].helps or raised.value.diagnostics[0].notes
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    numpy = pytest.importorskip("numpy")
+    x = attnc.tensor("X")
+    assert str(numpy.float64(2.5) * x + numpy.int64(3) - numpy.bool_(True)) == "2.5 * X + 3 - true"
+
+
 # ---- places -------------------------------------------------------------------------------------
 
 
