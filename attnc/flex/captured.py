@@ -27,9 +27,9 @@ class Captures:
     extents: Mapping[str, int]
     device: torch.device
     real: torch.dtype
-    params: dict[str, syn.Param] = field(default_factory=dict)
     tensors: dict[str, torch.Tensor] = field(default_factory=dict)
-    requires: dict[syn.Expr, syn.Require] = field(default_factory=dict)
+    spans: dict[str, Span] = field(default_factory=dict)
+    read_at: dict[tuple[str, int], dict[str, Span]] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
     computed: bool = False
     _names: dict[int, str] = field(default_factory=dict)
@@ -43,10 +43,7 @@ class Captures:
         """The input that a tensor is: the one it was before, or a new one called as the user calls it."""
         if id(tensor) not in self._names:
             name = self._free(_called(tensor))
-            indices = tuple(f"{name}_{axis}" for axis in range(tensor.dim()))
-            kind = kind_of(tensor)
-            self.params[name] = syn.Param(name, indices, None if kind == "real" else kind, span=here())
-            self.tensors[name] = tensor
+            self.tensors[name], self.spans[name] = tensor, here()
             self._names[id(tensor)] = name
         return self._names[id(tensor)]
 
@@ -66,18 +63,43 @@ class Captures:
 
     def _position(self, name: str, axis: int, sub: Scalar, tensor: torch.Tensor, span: Span) -> syn.Expr:
         """A subscript; a plain position must fit, another counts from the end where it is negative, as PyTorch does."""
-        extent = syn.Apply(syn.Name("extent"), (syn.Name(f"{name}_{axis}"),), span=span)
-        if isinstance(sub.node, syn.Name) and sub.node.name in _POSITIONS:
-            length = self.extents[sub.node.name]
-            if length > tensor.shape[axis]:
-                raise _short(name, axis, tensor.shape[axis], sub.node.name, length)
-            test = syn.Compare(("<=",), (syn.Name(_POSITIONS[sub.node.name]), extent), span=span)
-            self.requires[test] = syn.Require(test, span=span)
-            return sub.node
-        if not_negative(sub.node):
+        plain = sub.node.name if isinstance(sub.node, syn.Name) and sub.node.name in _POSITIONS else ""
+        self.read_at.setdefault((name, axis), {}).setdefault(plain, span)
+        if plain and self.extents[plain] > tensor.shape[axis]:
+            raise _short(name, axis, tensor.shape[axis], plain, self.extents[plain])
+        if plain or not_negative(sub.node):
             return sub.node
         test = syn.Compare((">=",), (sub.node, syn.Number(0)), span=span)
-        return syn.Choose(sub.node, test, syn.Binary("+", sub.node, extent, span=span), span=span)
+        return syn.Choose(sub.node, test, syn.Binary("+", sub.node, _extent(name, axis), span=span), span=span)
+
+    def declared(self) -> tuple[tuple[syn.Param, ...], tuple[syn.Require, ...]]:
+        """The inputs, and how long their axes must be.
+
+        An axis that is read at one position alone, and is as long, is that position's; another has an index of its own.
+        """
+        params, requires = [], []
+        for name, tensor in self.tensors.items():
+            indices: list[str] = []
+            for axis, length in enumerate(tensor.shape):
+                at = self.read_at[name, axis]
+                own = next(iter(at)) if len(at) == 1 else ""
+                shared = own != "" and own not in indices and self.extents[own] == length
+                indices.append(own if shared else f"{name}_{axis}")
+                requires += [] if shared else [_fits(index, name, axis, span) for index, span in at.items() if index]
+            kind = kind_of(tensor)
+            written = None if kind == "real" else kind
+            params.append(syn.Param(name, tuple(indices), written, span=self.spans[name]))
+        return tuple(params), tuple(requires)
+
+
+def _extent(name: str, axis: int) -> syn.Expr:
+    return syn.Apply(syn.Name("extent"), (syn.Name(f"{name}_{axis}"),))
+
+
+def _fits(index: str, name: str, axis: int, span: Span) -> syn.Require:
+    """An axis is at least as long as a position goes."""
+    test = syn.Compare(("<=",), (syn.Name(_POSITIONS[index]), _extent(name, axis)), span=span)
+    return syn.Require(test, span=span)
 
 
 def _short(name: str, axis: int, extent: int, index: str, length: int) -> AttnError:

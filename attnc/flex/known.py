@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
@@ -29,19 +30,36 @@ class _UnknownError(Exception):
     """Something whose changes cannot be seen."""
 
 
+@dataclass
+class _Seen:
+    """What was met on the way: tensors and functions in order, and how far the call's positions go."""
+
+    lengths: tuple[int, ...]
+    tensors: list[torch.Tensor] = field(default_factory=list)
+    functions: list[Any] = field(default_factory=list)
+
+    def tensor(self, value: torch.Tensor) -> Hashable:
+        """Which one it is, its type, and which of its axes are as long as a position goes."""
+        place = next((i for i, item in enumerate(self.tensors) if item is value), len(self.tensors))
+        if place == len(self.tensors):
+            self.tensors.append(value)
+        alike = [extent == length for extent in value.shape for length in self.lengths]
+        return place, value.dtype, value.dim(), *alike
+
+
 def recalled(score_mod: Rule | None, masks: Iterable[Rule], call: Call) -> tuple[Rules, Tensors]:
     """The rules of these callables, and the tensors that they read by input name."""
-    masks, found = tuple(masks), list[torch.Tensor]()
+    masks, seen = tuple(masks), _Seen(tuple(call.extents.values()))
     try:
-        key: Hashable = (call.device, call.real, _known_by((score_mod, masks), found, []))
+        key: Hashable = (call.device, call.real, _known_by((score_mod, masks), seen))
     except _UnknownError:
         key = None
     if key in _KNOWN:
         rules, places = _KNOWN[key]
-        return rules, {name: found[place] for name, place in places.items()}
+        return rules, {name: seen.tensors[place] for name, place in places.items()}
     traced = rules_of(score_mod, masks, call)
     if key is not None and not traced.computed:
-        _remember(key, traced.rules, traced.tensors, found)
+        _remember(key, traced.rules, traced.tensors, seen.tensors)
     return traced.rules, traced.tensors
 
 
@@ -59,28 +77,25 @@ def _remember(key: Hashable, rules: Rules, tensors: Tensors, found: list[torch.T
         _KNOWN[key] = rules, places
 
 
-def _known_by(value: Any, tensors: list[torch.Tensor], within: list[Any]) -> Hashable:
-    """All that a value says; tensors are gathered in the order in which they are met."""
+def _known_by(value: Any, seen: _Seen) -> Hashable:
+    """All that a value says."""
     kind = type(value)
     if kind in _PLAIN:
         return kind, value
     if kind is FunctionType:
-        return _function(value, tensors, within)
+        return _function(value, seen)
     if kind is tuple or kind is list:
-        return kind, *[_known_by(item, tensors, within) for item in value]
+        return kind, *[_known_by(item, seen) for item in value]
     if kind is dict:
-        return kind, *[(key, _known_by(item, tensors, within)) for key, item in value.items()]
+        return kind, *[(key, _known_by(item, seen)) for key, item in value.items()]
     if kind is ModuleType and (value is math or _of_torch(value.__name__)):
         return kind, value
     if kind is BuiltinFunctionType and (value.__module__ in _PURE or _of_torch(value.__module__)):
         return kind, value
     if kind is partial:
-        return kind, _known_by((value.func, value.args, value.keywords), tensors, within)
+        return kind, _known_by((value.func, value.args, value.keywords), seen)
     if isinstance(value, torch.Tensor):
-        place = next((i for i, item in enumerate(tensors) if item is value), len(tensors))
-        if place == len(tensors):
-            tensors.append(value)
-        return place, value.dtype, value.dim()
+        return seen.tensor(value)
     raise _UnknownError
 
 
@@ -88,11 +103,11 @@ def _of_torch(name: str | None) -> bool:
     return name is not None and name.partition(".")[0] == "torch"
 
 
-def _function(function: FunctionType, tensors: list[torch.Tensor], within: list[Any]) -> Hashable:
-    for number, other in enumerate(within):
+def _function(function: FunctionType, seen: _Seen) -> Hashable:
+    for number, other in enumerate(seen.functions):
         if function is other:
             return "one of those around", number
-    within.append(function)
+    seen.functions.append(function)
     code, scope = function.__code__, function.__globals__
     held = list(function.__defaults__ or ())
     if function.__kwdefaults__:
@@ -103,7 +118,7 @@ def _function(function: FunctionType, tensors: list[torch.Tensor], within: list[
         held += [cell.cell_contents for cell in function.__closure__ or ()]
     except ValueError:  # a cell that is still empty
         raise _UnknownError from None
-    return code, *[_known_by(item, tensors, within) for item in held]
+    return code, *[_known_by(item, seen) for item in held]
 
 
 @lru_cache(maxsize=1024)

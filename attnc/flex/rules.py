@@ -71,8 +71,7 @@ def rules_of(score_mod: Rule | None, masks: Iterable[Rule], call: Call) -> Trace
         CAPTURES.reset(token)
     node, tests = _without_infinities(score.node)
     tests += [item.node for item in kept if item.node != _TRUE]
-    found = Rules(node, tuple(tests), tuple(captures.params.values()), tuple(captures.requires.values()))
-    return Traced(found, captures.tensors, captures.computed)
+    return Traced(Rules(node, tuple(tests), *captures.declared()), captures.tensors, captures.computed)
 
 
 def _score(score_mod: Rule | None, *positions: Scalar) -> Scalar:

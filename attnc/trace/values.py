@@ -84,7 +84,7 @@ class Value(Operators):
             notes = (_NO_BITS,) if what in ("`&`", "`|`", "`~`") else ()
             text = f"{what} wants a boolean, but this is {self.kind}"
             helps = ("compare it: `x != 0`",)
-            raise error("A672", text, self.place(), str(self.kind), notes=notes, helps=helps)
+            raise error("A672", text, here() if notes else self.place(), str(self.kind), notes=notes, helps=helps)
 
     def applied(self, name: str, *args: object, kind: Kind | None = "real") -> Value:
         """A function of the language, of this and further arguments."""

@@ -22,6 +22,7 @@ class Case:
     score: Rule | None = None
     mask: Rule | None = None
     captured: tuple[Tensor, ...] = ()
+    same: Rule | None = None  # the same score in a form that PyTorch's vmap differentiates
 
 
 def draws(*shape: int, seed: int = 1) -> Tensor:
@@ -72,6 +73,15 @@ def whole_bias() -> Case:
     return Case(score, captured=(bias,))
 
 
+def longer_table() -> Case:
+    table = draws(2 * LENGTH)
+
+    def score(score: Tensor, b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
+        return score + table[kv_idx] - table[q_idx]
+
+    return Case(score, captured=(table,))
+
+
 def rows_then_columns() -> Case:
     bias = draws(3, LENGTH, LENGTH)
 
@@ -79,7 +89,10 @@ def rows_then_columns() -> Case:
         row = bias[1][q_idx]
         return score + row[kv_idx] * bias[-1][q_idx, kv_idx]
 
-    return Case(score, captured=(bias,))
+    def same(score: Tensor, b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
+        return score + bias[1][q_idx, kv_idx] * bias[-1][q_idx, kv_idx]
+
+    return Case(score, captured=(bias,), same=same)
 
 
 def softcap(score: Tensor, b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor, cap: float) -> Tensor:
@@ -212,6 +225,7 @@ CASES: dict[str, Case] = {
     "captured alibi": captured_alibi(),
     "relative table": relative_table(),
     "whole bias": whole_bias(),
+    "longer table": longer_table(),
     "rows then columns": rows_then_columns(),
     "softcap": Case(partial(softcap, cap=20.0), causal),
     "temperature": learned_temperature(),

@@ -16,6 +16,7 @@ from attnc.flex.scalars import Scalar
 from attnc.ir import syntax as syn
 from attnc.ir.interpret import run
 from attnc.library import Library, Spec
+from attnc.source import NOWHERE
 from attnc.trace.printed import Printed
 
 Operation = Callable[[Any, Any, Any, Any, Any], Any]
@@ -74,18 +75,18 @@ OPERATIONS: dict[str, Operation] = {
 
 
 def scalar(name: str, tensor: torch.Tensor) -> Scalar:
+    """An element of a tensor at one position."""
     captures = CAPTURES.get()
     assert captures is not None
-    captures.tensors[name] = tensor
-    kind = "real" if tensor.is_floating_point() else "bool" if tensor.dtype == torch.bool else "int"
-    captures.params[name] = syn.Param(name, ("m",), None if kind == "real" else kind)
-    return Scalar(syn.At(syn.Name(name), (syn.Name("m"),)), kind)  # type: ignore[arg-type]
+    captures._names[id(tensor)] = name
+    captures.tensors[name], captures.spans[name] = tensor, NOWHERE
+    return captures.read(tensor, (Scalar(syn.Name("m"), "int"),))
 
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, torch.Tensor]:
     """Every operation as an output of one program, evaluated by the oracle."""
-    captures = Captures({}, torch.device("cpu"), torch.float64)
+    captures = Captures({"m": len(X)}, torch.device("cpu"), torch.float64)
     token = CAPTURES.set(captures)
     with Tracing():
         given = [scalar(name, tensor) for name, tensor in zip("XYPDC", (X, Y, P, D, C), strict=True)]
@@ -94,7 +95,7 @@ def found() -> dict[str, torch.Tensor]:
     names = tuple(f"T{number}" for number in range(len(values)))
     places = [syn.Place(name, (syn.Name("m"),)) for name in names]
     body = tuple(syn.Define((place,), value.node) for place, value in zip(places, values, strict=True))
-    file = syn.File((), (syn.Attention("every", tuple(captures.params.values()), (), names, body),))
+    file = syn.File((), (syn.Attention("every", captures.declared()[0], (), names, body),))
     cascade = compiler.stated(Spec(Printed("operations", file), None, None), {}, Library(None))
     outputs = run(cascade, captures.tensors).outputs
     return dict(zip(OPERATIONS, (outputs[name] for name in names), strict=True))
@@ -136,7 +137,7 @@ REFUSED: dict[str, Operation] = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_written_is_refused_at_its_line(name: str) -> None:
-    token = CAPTURES.set(Captures({}, torch.device("cpu"), torch.float64))
+    token = CAPTURES.set(Captures({"m": len(X)}, torch.device("cpu"), torch.float64))
     try:
         with Tracing():
             given = [scalar(name, tensor) for name, tensor in zip("XYPDC", (X, Y, P, D, C), strict=True)]
