@@ -9,7 +9,6 @@ from typing import Any, overload
 
 from attnc.library import Spec
 from attnc.runtime.attention import Attention
-from attnc.runtime.signature import Signature, signature
 from attnc.trace.clauses import call
 from attnc.trace.kinds import LOOKED_AT
 from attnc.trace.printed import Printed
@@ -23,14 +22,19 @@ class Traced(Attention):
     """The attention that a function writes: it runs once, and again for values of options that it looks at."""
 
     def __init__(self, function: Callable[..., Any], names: Mapping[str, Any], *, strict: bool = False) -> None:
-        """Keeps the function; it runs when the attention is first needed."""
+        """Keeps the function; it runs when something of the attention is first asked for."""
         self.function = function
-        self.strict = strict
-        self.last_run = None
         self._names = dict(names)
-        self._programs = {}
+        self._asked_strict = strict
         self._specs: dict[str, Spec] = {}
         functools.update_wrapper(self, function)
+
+    def __getattr__(self, name: str) -> Any:
+        """What an attention has: it becomes one now."""
+        if name.startswith("__") or "spec" in self.__dict__:
+            raise AttributeError(f"an attention has no attribute `{name}`")
+        super().__init__(self.spec_for({}), strict=self._asked_strict, lazy=True)
+        return getattr(self, name)
 
     def __repr__(self) -> str:
         return f"<attention {self.function.__name__} of {self.function.__module__}>"
@@ -38,16 +42,6 @@ class Traced(Attention):
     @cached_property
     def _declared(self) -> Declared:
         return declared(self.function, self._names)
-
-    @cached_property
-    def spec(self) -> Spec:  # type: ignore[override]
-        """The spec with its options' defaults."""
-        return self.spec_for({})
-
-    @cached_property
-    def signature(self) -> Signature:  # type: ignore[override]
-        """The names of its inputs, outputs and options."""
-        return signature(self.spec)
 
     def spec_for(self, options: Mapping[str, object]) -> Spec:
         """The spec for these options: the same for all, unless the function looks at their values."""

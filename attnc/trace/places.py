@@ -69,7 +69,7 @@ def here() -> Span:
 
 def _found(code: CodeType, names: dict[str, Any], at: int | str) -> _Extent:
     lines = linecache.getlines(code.co_filename, names)
-    if len(lines) < code.co_firstlineno:
+    if len(lines) < _line_of(code, at):  # or it was cut short since
         return _not_at_hand(code, at)
     source = Source(_shown(code.co_filename), "".join(lines))
     if isinstance(at, str):
@@ -99,7 +99,7 @@ def _evaluated(source: Source, code: CodeType, at: int) -> _Extent:
     first, last, column, end = list(code.co_positions())[at // 2]
     if first is None or column is None or end is None:  # Python was told to keep no columns
         return _whole(source, _line_of(code, at))
-    return source, _offset(source, first, column), _offset(source, last or first, end)
+    return source, _offset(source, first, column), _offset(source, min(last or first, len(source.lines)), end)
 
 
 def _offset(source: Source, line: int, column: int) -> int:
