@@ -72,6 +72,14 @@ def callables(score_mod: object, mask_mod: object) -> None:
             raise _wrong(f"`{name}` is a `{type(rule).__name__}`", "pass a function; a `BlockMask` is `block_mask=`")
 
 
+def auxiliary(found: Any, lse: bool, top: bool) -> Any:
+    """The output, and beside it what was asked for as PyTorch names it."""
+    from torch.nn.attention.flex_attention import AuxOutput
+
+    out, *rest = found if lse or top else (found,)
+    return out, AuxOutput(lse=rest[0] if lse else None, max_scores=rest[-1] if top else None)
+
+
 # ---- block masks --------------------------------------------------------------------------------
 
 
@@ -86,6 +94,8 @@ def mask_of(block_mask: Any, lengths: tuple[int, int]) -> Callable[..., Any]:
         what = f"`block_mask` was made for {made[0]} queries and {made[1]} keys, not for {lengths[0]} and {lengths[1]}"
         raise _wrong(what, "pass its rule for any length: `mask_mod=block_mask.mask_mod`")
     rule: Callable[..., Any] = block_mask.mask_mod
+    if getattr(rule, "__name__", "") == "_sliced_mask_mod_error":
+        raise _wrong("`block_mask` was sliced, and has no rule since", "pass the rule that it was made of: `mask_mod=`")
     if rule is not noop_mask:
         return rule
     return _by_blocks(block_mask.to_dense().bool(), block_mask.BLOCK_SIZE)

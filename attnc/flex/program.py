@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 
-from attnc.flex.rules import SCORE, Rules
+from attnc.flex.rules import RESERVED, SCORE, Rules
 from attnc.ir import syntax as syn
 from attnc.ir.node import Node
 from attnc.ir.walk import bottom_up
@@ -15,6 +15,7 @@ from attnc.runtime.attention import Attention
 from attnc.runtime.build import announce
 from attnc.source import NOWHERE
 from attnc.trace import logsumexp, require, softmax, sqrt
+from attnc.trace import max as largest
 from attnc.trace.printed import Printed
 from attnc.trace.recording import Recording, recording
 from attnc.trace.tensors import index, tensor
@@ -26,26 +27,32 @@ NAME = "flex_attention"
 
 @dataclass(frozen=True)
 class Form:
-    """What else of a call is compiled in: the scale, whether heads share keys, whether the row's logsumexp is given."""
+    """What else of a call is compiled in: the scale, whether heads share keys, and what is given out of each row."""
 
     rules: Rules
     scale: float | None
     shared: bool
-    lse: bool
+    lse: bool = False
+    top: bool = False
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The output, the row's logsumexp and its largest score, as far as they are asked for."""
+        return ("O", *(["L"] if self.lse else []), *(["T"] if self.top else []))
 
 
 @lru_cache(maxsize=256)
 def attention_of(form: Form) -> Attention:
     """The attention of a form; the same for all lengths."""
     _watch(form)
-    program = Recording(NAME, {"Q", "K", "V", "S", "Z", "A", "O", "L", *(item.name for item in form.rules.params)})
+    program = Recording(NAME, {*RESERVED, *(item.name for item in form.rules.params)})
     with recording(program):
         _written(form)
     attention = syn.Attention(
         NAME,
         (*_inputs(form), *form.rules.params),
         (),
-        ("O", "L") if form.lse else ("O",),
+        form.outputs,
         (*form.rules.requires, *program.statements),
     )
     file = syn.File((), (with_capitals(attention, program.taken),), span=NOWHERE)
@@ -85,7 +92,7 @@ def _inputs(form: Form) -> tuple[syn.Param, ...]:
 def _written(form: Form) -> None:
     """The statements; a mask is where scores exist, and a row without any gives 0."""
     b, g, h, m, n, e, f = index("b g h m n e f")
-    query, key, value, score, changed, weight, out, lse = tensor("Q K V S Z A O L")
+    query, key, value, score, changed, weight, out, lse, top = tensor("Q K V S Z A O L T")
     if form.shared:
         require((h.extent % g.extent == 0) & (g.extent >= 1))
         shared = h // (h.extent // g.extent)
@@ -93,13 +100,15 @@ def _written(form: Form) -> None:
     product = query * key
     score[b, h, m, n] = product / sqrt(e.extent) if form.scale is None else product * form.scale
     seen = _masked(form, score)
-    if form.rules.score != SCORE or form.lse:
+    if form.rules.score != SCORE or len(form.outputs) > 1:
         changed[b, h, m, n] = seen
         seen = changed
     weight[b, h, m, n] = softmax(seen, over=n)
     out[b, h, m, f] = weight * value
     if form.lse:
         lse[b, h, m] = logsumexp(seen, over=n)
+    if form.top:
+        top[b, h, m] = largest(seen, over=n)
 
 
 def _masked(form: Form, score: Value) -> Value:

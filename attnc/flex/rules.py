@@ -16,7 +16,7 @@ from attnc.ir import syntax as syn
 
 Rule: TypeAlias = Callable[..., Any]
 SCORE = syn.Name("S")
-RESERVED = frozenset("BHGMNEFQKVSZAOL")
+RESERVED = frozenset("BHGMNEFQKVSZAOLT")
 _INFINITE = syn.Unary("-", syn.Constant("inf"))
 _TRUE = syn.Constant("true")
 

@@ -154,6 +154,28 @@ def test_rows_that_see_nothing_give_nothing() -> None:
     assert torch.isfinite(lse[:, :, :-4]).all()
 
 
+def test_what_is_given_out_of_each_row() -> None:
+    q, k, v = inputs(torch.float32)
+    seen = torch.arange(LENGTH) > torch.arange(LENGTH)[:, None] + 3
+    scores = torch.where(seen, q @ k.transpose(-2, -1) / 4, -float("inf"))  # PyTorch gives out no maximum on a CPU
+    expected = (torch.logsumexp(scores, -1), scores.amax(-1))
+    for asked in (theirs.AuxRequest(lse=True), theirs.AuxRequest(max_scores=True), theirs.AuxRequest(True, True)):
+        _, found = attnc.flex_attention(
+            q, k, v, mask_mod=lambda b, h, m, n: n > m + 3, return_aux=asked, kernel_options={"BLOCK_M": 64}
+        )
+        assert isinstance(found, theirs.AuxOutput)
+        for wanted, one, other in zip(asked, found, expected, strict=True):
+            assert wanted == (one is not None)
+            assert one is None or torch.allclose(one, other, atol=1e-5)
+
+
+def test_under_a_compiler_a_call_stands_outside_of_the_graph() -> None:
+    q, k, v = inputs(torch.float32)
+    expected = attnc.flex_attention(q, k, v, mask_mod=causal) + 1
+    compiled = torch.compile(lambda q, k, v: attnc.flex_attention(q, k, v, mask_mod=causal) + 1, backend="eager")
+    assert torch.allclose(compiled(q, k, v), expected)
+
+
 # ---- one trace, one compilation -----------------------------------------------------------------
 
 
@@ -320,7 +342,7 @@ def test_numbers_that_keep_changing_are_announced() -> None:
             assert not told
             change(7.0 + step)
             rules, _ = recalled(lambda score, b, h, m, n: rule(score, b, h, m, n) - 0.125, (), CALL)
-            attention_of(Form(rules, None, False, False))
+            attention_of(Form(rules, None, False))
     assert "numbers in them change" in str(told[0].message)
     assert len(told) == 1
 
