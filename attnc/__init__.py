@@ -74,3 +74,14 @@ class _Standard:
 
 
 std = _Standard()
+
+
+def __getattr__(name: str) -> Any:
+    """`attnc.flex_attention`, and what Python functions are traced with: `attnc.jit`, `attnc.sum`, ..."""
+    from importlib import import_module
+
+    for module in () if name.startswith("_") else ("attnc.trace", "attnc.flex"):
+        home = import_module(module)
+        if name in home.__all__:
+            return getattr(home, name)
+    raise AttributeError(f"module 'attnc' has no attribute '{name}'")

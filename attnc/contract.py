@@ -92,14 +92,14 @@ def gradient_references(
         if says_nothing(t, r):
             t = _gradients(cascade, inputs, incoming, names, torch.float32)[name].to(narrow).double()
         t = r + (t - r) * (EPS[dtype] / EPS[narrow]) if dtype == torch.float64 else t
-        slack, scale = float(_largest(t - r)), _scale(exact, name)
+        slack, scale = float(_largest(t - r)), gradient_scale(exact, name)
         found[name] = Reference(
             r, t, scale if scale > slack else slack / EPS[dtype]
         )  # nothing but rounding: as a whole
     return found
 
 
-def _scale(exact: Mapping[str, torch.Tensor], name: str) -> float:
+def gradient_scale(exact: Mapping[str, torch.Tensor], name: str) -> float:
     """S of a gradient: its own largest magnitude, unless it cancels to nothing or sums up many terms an element.
 
     What a slope or a table gets is a sum of terms as large as what the other inputs get; their roundings add up as the

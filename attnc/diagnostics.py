@@ -64,9 +64,9 @@ def error(
     notes: Iterable[str] = (),
     helps: Iterable[str] = (),
 ) -> AttnError:
-    """One mistake at one place, ready to raise."""
-    culprit = (Label(at, label, culprit=True),) if at is not None and at.source.text else ()
-    others = tuple(Label(span, text) for span, text in clashes if span.source.text)
+    """One mistake at one place, ready to raise; places are those where the user wrote what they are of."""
+    culprit = (Label(at.origin, label, culprit=True),) if at is not None and at.source.text else ()
+    others = tuple(Label(span.origin, text) for span, text in clashes if span.source.text)
     return AttnError(Diagnostic(code, message, culprit + others, tuple(notes), tuple(helps)))
 
 

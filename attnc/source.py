@@ -27,6 +27,10 @@ class Source:
             starts.append(starts[-1] + len(line) + 1)
         return tuple(starts)
 
+    def origin(self, span: Span) -> Span:
+        """Where the user wrote a stretch of this text: there itself, unless the text was made from another."""
+        return span
+
     def __repr__(self) -> str:
         return f"Source({self.name!r})"
 
@@ -53,6 +57,11 @@ class Span:
     def text(self) -> str:
         """The characters themselves."""
         return self.source.text[self.start : self.end]
+
+    @property
+    def origin(self) -> Span:
+        """Where the user wrote it."""
+        return self.source.origin(self)
 
     def to(self, other: Span) -> Span:
         """The smallest span that covers both."""

@@ -17,9 +17,6 @@ from attnc.diagnostics import AttnError, Diagnostic
 from attnc.grammar import characters, shapes
 from attnc.source import Source
 
-NESTING = 200
-"""How deep brackets and expressions may nest."""
-
 _PIECE = re.compile(r'"""[\s\S]*?"""|"(?!"")[^"\n]*"|#[^\n]*|[\n()\[\]]')
 _WORD = re.compile(r"\w*")
 _OPENER = {")": "(", "]": "["}
@@ -131,8 +128,8 @@ def _bracket(result: Scan, open_: list[int], at: int) -> None:
     opener = _OPENER.get(result.text[at])
     if opener is None:
         open_.append(at)
-        if len(open_) == NESTING + 1:
-            result.note(at, shapes.too_deep(result.source, at, at + 1, NESTING), fatal=True)
+        if len(open_) == shapes.NESTING + 1:
+            result.note(at, shapes.too_deep(result.source, at, at + 1, shapes.NESTING), fatal=True)
     elif open_ and result.text[open_[-1]] == opener:
         open_.pop()
     else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from attnc.diagnostics import Diagnostic, error
 from attnc.grammar import shapes
-from attnc.grammar.layout import NESTING
 from attnc.ir import syntax as syn
 from attnc.ir.node import Node
 from attnc.ir.walk import children
@@ -18,9 +17,9 @@ def check(file: syn.File) -> list[Diagnostic]:
     stack: list[tuple[Node, int]] = [(file, 0)]
     while stack:
         node, depth = stack.pop()
-        if depth > NESTING:
+        if depth > shapes.NESTING:
             span = node.span
-            return [*wrong, *shapes.too_deep(span.source, span.start, span.end, NESTING).diagnostics]
+            return [*wrong, *shapes.too_deep(span.source, span.start, span.end, shapes.NESTING).diagnostics]
         wrong += _wrong(node)
         deeper = 0 if isinstance(node, _OUTSIDE) else depth + 1
         stack.extend((child, deeper) for child in reversed(tuple(children(node))))

@@ -7,6 +7,9 @@ import re
 from attnc.diagnostics import AttnError, error
 from attnc.source import Source, Span
 
+NESTING = 200
+"""How deep brackets and expressions may nest."""
+
 _NAMES = {"(": "parenthesis", "[": "bracket"}
 _CLOSER = {"(": ")", "[": "]"}
 

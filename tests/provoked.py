@@ -21,6 +21,7 @@ import torch
 import attnc
 from attnc import AttnError, compiler
 from attnc.cli import main
+from attnc.cli.reference import run_file
 from attnc.codegen import cpp_build
 from attnc.ir.target import find_target
 from attnc.runtime import build, place, streams
@@ -30,6 +31,7 @@ from attnc.runtime.compiled import CompiledAttention
 from attnc.runtime.execute import execute
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+MISTAKES = Path(__file__).parent / "trace" / "mistakes.py"
 BROKEN = "#!/bin/sh\necho 'cc1plus: fatal error: this compiler is an empty shell' >&2\nexit 1\n"
 REFUSES = (
     '#!/bin/sh\nfor word in "$@"; do case "$word" in *.cpp) source=$word;; esac; done\n'
@@ -56,6 +58,8 @@ def _furnish(folder: Path, patch: pytest.MonkeyPatch) -> None:
         (folder / f"{name}.attn").write_text((EXAMPLES / f"{example}.attn").read_text())
     links = "".join(f"    T{place + 1}[m] = T{place} + X\n" for place in range(2000))
     (folder / "chain.attn").write_text(f"attention chain(X[m]) -> T2000:\n    T0[m] = X\n{links}")
+    (folder / "mistakes.py").write_text(MISTAKES.read_text())
+    (folder / "fails.py").write_text("import attnc\n\nattention = atnc.jit\n")
     (folder / "damaged.npz").write_text("no archive")
     for name, script in (("broken", BROKEN), ("refuses", REFUSES)):
         (folder / name).write_text(script)
@@ -117,6 +121,8 @@ def _python(line: str) -> str:
     if Path("built").is_dir():
         names["compiled"] = CompiledAttention(Path("built"))
     names |= {"CompiledAttention": CompiledAttention, "Path": Path, "on_a_gpu_with_less_memory": _with_less_memory}
+    if "mistakes." in line:
+        names["mistakes"] = run_file(Path("mistakes.py").resolve())
     try:
         eval(line, names)
     except AttnError as mistake:

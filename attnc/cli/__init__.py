@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def add_spec(parser: argparse.ArgumentParser) -> None:
     """The arguments that name an attention and set its options."""
-    parser.add_argument("spec", help="FILE.attn, FILE.attn#NAME or std:NAME")
+    parser.add_argument("spec", help="FILE.attn, FILE.attn#NAME, std:NAME or MODULE:FUNCTION")
     parser.add_argument("-O", "--option", action="append", default=[], metavar="NAME=VALUE", help="set an option")
 
 

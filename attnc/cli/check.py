@@ -24,9 +24,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(options: argparse.Namespace) -> int:
     """Analyse the spec and run its check clauses; 1 where one fails."""
-    from attnc import load
+    from attnc.cli.reference import attention_of
 
-    attention = load(options.spec)
+    attention = attention_of(options.spec)
     attention.program(option_values(options))
     results = list(_results(attention, options.oracle_only))
     if options.json:

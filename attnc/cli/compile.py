@@ -32,14 +32,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(options: argparse.Namespace) -> int:
     """Compile every streamed stage and print what it takes."""
-    from attnc import load
+    from attnc.cli.reference import attention_of
     from attnc.runtime.folder import entry, write_folder
     from attnc.runtime.kernels import backward_kernels, kernels
     from attnc.runtime.kernels import report as report_of
     from attnc.runtime.shapes import checked_shape
 
     settings = option_values(options)
-    program = load(options.spec).program(settings)
+    program = attention_of(options.spec).program(settings)
     asked = (program, options.target, options.dtype, checked_shape(program.stated, shape_values(options.shape)))
     forward = kernels(*asked)
     further = backward_kernels(*asked) if options.backward else {}

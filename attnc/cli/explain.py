@@ -12,7 +12,9 @@ from attnc.diagnostics import error
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("spec", nargs="?", help="FILE.attn, FILE.attn#NAME, std:NAME, or an error code such as A101")
+    parser.add_argument(
+        "spec", nargs="?", help="FILE.attn, FILE.attn#NAME, std:NAME, MODULE:FUNCTION, or an error code such as A101"
+    )
     parser.add_argument("-O", "--option", action="append", default=[], metavar="NAME=VALUE", help="set an option")
     parser.add_argument("--shape", help="extents: b=1,h=8,m=4096,n=4096,e=64,f=64")
     parser.add_argument("--dtype", default="fp32", help="of the real inputs: fp32, bf16, fp16, fp64")
@@ -33,10 +35,10 @@ def command(options: argparse.Namespace) -> int:
         page = explain_code(options.spec)
         print(json.dumps({"code": options.spec, "page": page}) if options.json else page)
         return 0
-    from attnc import load
+    from attnc.cli.reference import attention_of
 
     shape = shape_values(options.shape)
-    found = load(options.spec).explain(
+    found = attention_of(options.spec).explain(
         shape=shape, dtype=options.dtype, target=options.target, **option_values(options)
     )
     print(found.json() if options.json else found)

@@ -36,11 +36,11 @@ def command(options: argparse.Namespace) -> int:
     """Run, verify, time, report; 1 where the comparison fails."""
     import torch
 
-    from attnc import load
+    from attnc.cli.reference import attention_of
     from attnc.runtime.draw import draw
     from attnc.runtime.files import read_tensors, write_tensors
 
-    attention = load(options.spec, strict=options.strict)
+    attention = attention_of(options.spec, strict=options.strict)
     settings = option_values(options)
     cascade = attention.program(settings).stated
     given = read_tensors(options.inputs) if options.inputs else {}

@@ -47,13 +47,14 @@ def _sections(texts: dict[str, str]) -> Iterator[str]:
 def _after_each(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
     """The program after each pass as text, in their order."""
     from attnc import compiler
+    from attnc.cli.reference import spec_of
     from attnc.ir.print_cascade import show_cascade
     from attnc.ir.print_plan import show_plan
     from attnc.ir.print_syntax import show
-    from attnc.library import Library, find, parse_source
+    from attnc.library import Library, parse_source
     from attnc.runtime.signature import signature
 
-    spec = find(options.spec)
+    spec = spec_of(options.spec, option_values(options))
     yield "parse", show(parse_source(spec.source))
     signature(spec)  # a file without an attention is refused as by every other command
     stated = compiler.stated(spec, option_values(options), Library(spec.folder))

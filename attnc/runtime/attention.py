@@ -71,11 +71,15 @@ class Attention:
         options = {name: setting(name, value) for name, value in sorted((options or {}).items())}
         key = repr((step, options))  # as text: 1, 1.0 and True are equal, and anything may be given
         if key not in self._programs:
-            program = analyse(replace(self.spec, name=self.signature.name), options, step=step)
+            program = analyse(replace(self.spec_for(options), name=self.signature.name), options, step=step)
             if self._strict:
                 _refuse_heavy(program)
             self._programs[key] = program
         return self._programs[key]
+
+    def spec_for(self, options: Mapping[str, object]) -> Spec:
+        """The spec that is analysed for these options."""
+        return self.spec
 
     @property
     def _strict(self) -> bool:

@@ -60,7 +60,7 @@ def stated_of(attention: Attention, options: Mapping[str, Any]) -> Cascade:
     """The attention's definition; the oracle needs no plan."""
     from attnc import compiler
 
-    spec = replace(attention.spec, name=attention.signature.name)
+    spec = replace(attention.spec_for(options), name=attention.signature.name)
     return compiler.stated(spec, options, Library(spec.folder))
 
 

@@ -120,7 +120,7 @@ def _load(key: str, spec: Spec, kept: bytes) -> Program | None:
     for path, known in entry["uses"]:
         if _digest(tuple(path), spec) != known:
             return None
-    return Program(cache.key(key, entry["uses"]), *load(entry["nodes"]))
+    return Program(cache.key(key, entry["uses"]), *load(entry["nodes"], spec.source))
 
 
 def _digest(path: tuple[str, ...], spec: Spec) -> str | None:

@@ -82,8 +82,8 @@ class Elimination:
         self, index: str, above: list[k.Value], below: list[tuple[Expr, k.Value]], tests: list[k.Value]
     ) -> k.Value:
         sides = self._sides(index, above, below, tests)
-        own = [side for side in sides if len(self._axes(side)) > 1]
-        if len(sides) == 2 and len(own) == 2 and self.real:
+        own = [self._others(side, index) for side in sides if len(self._axes(side)) > 1]
+        if len(sides) == 2 and len(own) == 2 and self.real and not set(own[0]) & set(own[1]):
             return self._dot(sides[0], sides[1], index)
         return self._row(self._product(sides), index)
 
