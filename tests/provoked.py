@@ -19,6 +19,7 @@ import pytest
 import torch
 
 import attnc
+import attnc.nn
 from attnc import AttnError, compiler
 from attnc.cli import main
 from attnc.codegen import cpp_build
@@ -99,7 +100,7 @@ def _python(line: str) -> str:
     names = {"attnc": attnc, "Q": q, "K": q.clone(), "V": q.clone(), "causal": attnc.load("causal.attn")}
     if Path("built").is_dir():
         names["compiled"] = CompiledAttention(Path("built"))
-    names |= {"CompiledAttention": CompiledAttention, "Path": Path}
+    names |= {"CompiledAttention": CompiledAttention, "Path": Path, "torch": torch}
     try:
         eval(line, names)
     except AttnError as mistake:
