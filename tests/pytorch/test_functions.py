@@ -90,9 +90,8 @@ def test_jacobians_forward_and_backward_agree() -> None:
     of_slope = [way(lambda slope: own(**given | {"slope": slope}))(given["slope"]) for way in (jacfwd, jacrev)]
     close(*of_slope)
     close(of_slope[0], jacrev(lambda slope: own.reference(**given | {"slope": slope}))(given["slope"]))
-    twice = hessian(  # type: ignore[no-untyped-call]
-        lambda slope: loss(own(**given | {"slope": slope}))
-    )(given["slope"])
+    second: Any = hessian
+    twice = second(lambda slope: loss(own(**given | {"slope": slope})))(given["slope"])
     wanted = torch.autograd.functional.hessian(
         lambda slope: loss(own.reference(**given | {"slope": slope})), given["slope"]
     )
