@@ -19,6 +19,7 @@ import pytest
 import torch
 
 import attnc
+import attnc.integrations.transformers
 import attnc.nn
 from attnc import AttnError, compiler
 from attnc.cli import main
@@ -60,6 +61,7 @@ def _furnish(folder: Path, patch: pytest.MonkeyPatch) -> None:
     patch.chdir(folder)
     patch.setenv("ATTNC_CACHE", str(folder / "cache"))
     patch.delenv("TRITON_INTERPRET", raising=False)
+    patch.setitem(sys.modules, "transformers", None)
     patch.setattr(build, "_BUILT", {})
     patch.setattr(import_module("attnc.passes.derive.remembered"), "_KNOWN", {})  # no matter what ran before
     patch.setattr(cpp_build, "compiler", cpp_build.compiler.__wrapped__)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch.func import functional_call, grad, hessian, jacfwd, jacrev, vmap
+from torch.func import functional_call, grad, jacfwd, jacrev, vmap
 
 import attnc
 import attnc.nn
@@ -90,9 +90,8 @@ def test_jacobians_forward_and_backward_agree() -> None:
     of_slope = [way(lambda slope: own(**given | {"slope": slope}))(given["slope"]) for way in (jacfwd, jacrev)]
     close(*of_slope)
     close(of_slope[0], jacrev(lambda slope: own.reference(**given | {"slope": slope}))(given["slope"]))
-    second: Any = hessian
-    twice = second(lambda slope: loss(own(**given | {"slope": slope})))(given["slope"])
-    wanted = torch.autograd.functional.hessian(
+    twice = jacfwd(jacrev(lambda slope: loss(own(**given | {"slope": slope}))))(given["slope"])
+    wanted = torch.autograd.functional.hessian(  # type: ignore[no-untyped-call]
         lambda slope: loss(own.reference(**given | {"slope": slope})), given["slope"]
     )
     close(twice, wanted)
