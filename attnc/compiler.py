@@ -24,6 +24,13 @@ def stated(spec: Spec, options: Mapping[str, object], library: Library) -> Casca
     return resolve(parse_source(spec.source), spec.name, options, library.use)
 
 
+def batched(cascade: Cascade, inputs: Iterable[str]) -> Cascade:
+    """The cascade for every element of a batch of these inputs: all that reads them gains an axis in front."""
+    from attnc.passes.batch import batch
+
+    return batch(cascade, inputs)
+
+
 def expanded(cascade: Cascade) -> Cascade:
     """The same with primitive maps and reductions only, existence as boolean algebra: passes are counted on this."""
     from attnc.passes.expand import expand

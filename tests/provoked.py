@@ -19,6 +19,8 @@ import pytest
 import torch
 
 import attnc
+import attnc.integrations.transformers
+import attnc.nn
 from attnc import AttnError, compiler
 from attnc.cli import main
 from attnc.cli.reference import run_file
@@ -67,6 +69,7 @@ def _furnish(folder: Path, patch: pytest.MonkeyPatch) -> None:
     patch.chdir(folder)
     patch.setenv("ATTNC_CACHE", str(folder / "cache"))
     patch.delenv("TRITON_INTERPRET", raising=False)
+    patch.setitem(sys.modules, "transformers", None)
     patch.setattr(build, "_BUILT", {})
     patch.setattr(import_module("attnc.passes.derive.remembered"), "_KNOWN", {})  # no matter what ran before
     patch.setattr(cpp_build, "compiler", cpp_build.compiler.__wrapped__)
@@ -120,7 +123,12 @@ def _python(line: str) -> str:
     names = {"attnc": attnc, "Q": q, "K": q.clone(), "V": q.clone(), "causal": attnc.load("causal.attn")}
     if Path("built").is_dir():
         names["compiled"] = CompiledAttention(Path("built"))
-    names |= {"CompiledAttention": CompiledAttention, "Path": Path, "on_a_gpu_with_less_memory": _with_less_memory}
+    names |= {
+        "CompiledAttention": CompiledAttention,
+        "Path": Path,
+        "torch": torch,
+        "on_a_gpu_with_less_memory": _with_less_memory,
+    }
     if "mistakes." in line:
         names["mistakes"] = run_file(Path("mistakes.py").resolve())
     try:

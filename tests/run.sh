@@ -6,6 +6,8 @@ cd "$(dirname "$0")/.."
 if [ ! -x .venv/bin/pytest ]; then
   python3 -m venv .venv
   .venv/bin/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+  .venv/bin/pip install --quiet --constraint constraints.txt --editable '.[transformers]' ||
+    echo 'no Transformers to be had here: the tests of its models are skipped'
 fi
 export PATH="$PWD/.venv/bin:$PATH"
 ruff check .

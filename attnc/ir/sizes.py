@@ -30,7 +30,7 @@ def whole(expr: Expr, sizes: Mapping[str, int]) -> int:
     value = evaluate(expr, sizes)
     if isinstance(value, float) and not value.is_integer():
         raise _no_value(expr, sizes, f"it is {value}")
-    return int(value)
+    return int(value) if isinstance(value, bool | float) else value  # a size that is a symbol stays one
 
 
 def _no_value(expr: Expr, sizes: Mapping[str, int], reason: str) -> AttnError:

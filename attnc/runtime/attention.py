@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import namedtuple
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -11,21 +10,26 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from attnc.diagnostics import AttnError, error
-from attnc.ir.cascade import Cascade
 from attnc.ir.stage import Refusal
 from attnc.ir.target import find_target
 from attnc.library import Spec
 from attnc.runtime.autograd import differentiable, moving_inputs, wanted_inputs
 from attnc.runtime.bind import Bound, bind
 from attnc.runtime.build import announce, target_of
+from attnc.runtime.call import Call
 from attnc.runtime.carry import NEXT
 from attnc.runtime.convert import setting
 from attnc.runtime.execute import execute, owned
 from attnc.runtime.gradients import backward_for
+from attnc.runtime.graphs import record, recorded
 from attnc.runtime.memory import enough_memory
+from attnc.runtime.precision import exact, lowered
 from attnc.runtime.program import Program, analyse
+from attnc.runtime.reference import Reference, attention_of, register
+from attnc.runtime.results import result_type
 from attnc.runtime.shapes import checked_shape
 from attnc.runtime.signature import Signature, signature
+from attnc.runtime.site import carried
 from attnc.runtime.streams import StageRun
 
 if TYPE_CHECKING:
@@ -60,11 +64,17 @@ class Attention:
         self.signature: Signature = signature(spec)
         self.last_run: Run | None = None
         self._programs: dict[str, Program] = {}
+        self._result = result_type(self.signature.name, self.signature.outputs)
+        self._reference = Reference(replace(spec, name=self.signature.name), strict).written()
+        register(self._reference, self)
         if not (lazy or self.signature.needed):
             self.program()
 
     def __repr__(self) -> str:
         return f"<attention {self.signature.name} of {self.spec.source.name}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return attention_of, (self._reference,)
 
     def program(self, options: Mapping[str, object] | None = None, *, step: bool = False) -> Program:
         """The analysed program for these options; analysis runs once per set of values."""
@@ -86,18 +96,29 @@ class Attention:
         return self.strict or os.environ.get("ATTNC_STRICT") == "1"
 
     def __call__(self, *args: object, **named: object) -> Any:
-        """The outputs on these tensors: a tensor, or a named tuple in the declared order."""
-        program, bound = self._bind(args, named)
-        return packed(program.stated, self._execute(program, bound))
+        """The outputs on these tensors: a tensor, or a named tuple in the declared order.
+
+        In an autocast region real tensors other than float64 are cast to its type, as those of PyTorch's own
+        attention are: so has the result. Arithmetic stays what it is.
+        """
+        if recorded((*args, *named.values())):
+            return self._packed(record(self._reference, self.signature, args, named)[1])
+        program, bound = self._bind(*_lowered(args, named))
+        outputs = self._execute(program, bound)
+        return self._packed([outputs[name] for name in program.stated.outputs])
 
     def step(self, *args: object, **named: object) -> tuple[Any, dict[str, torch.Tensor]]:
         """The outputs, and the carried inputs for the next call by name."""
-        program, bound = self._bind(args, named, step=True)
+        if recorded((*args, *named.values())):
+            call, values = record(self._reference, self.signature, args, named, step=True)
+            return self._packed(values), dict(zip(carried(call), values[len(self.signature.outputs) :], strict=False))
+        program, bound = self._bind(*_lowered(args, named), step=True)
         outputs = self._execute(program, bound)
-        own = len(self.signature.outputs)
-        carried = {name.removesuffix(NEXT): outputs[name] for name in program.stated.outputs[own:]}
-        return packed(program.stated, outputs, own), carried
+        following = program.stated.outputs[len(self.signature.outputs) :]
+        state = {name.removesuffix(NEXT): outputs[name] for name in following}
+        return self._packed([outputs[name] for name in self.signature.outputs]), state
 
+    @exact
     def reference(self, *args: object, **named: object) -> Any:
         """The outputs by the definition itself, statement by statement in float64."""
         from attnc.ir.interpret import run
@@ -105,7 +126,10 @@ class Attention:
         program, bound = self._bind(args, named)
         with enough_memory(f"for the definition of `{self.signature.name}`, which keeps whole tensors"):
             result = run(program.stated, bound.tensors, sizes=bound.sizes)
-        return packed(program.stated, owned(result.outputs, bound.tensors.values()))
+        outputs = result.outputs
+        if not torch._C._are_functorch_transforms_active():  # whose tensors have no memory to be shared
+            outputs = owned(outputs, bound.tensors.values())
+        return self._packed([outputs[name] for name in program.stated.outputs])
 
     def explain(
         self,
@@ -148,32 +172,38 @@ class Attention:
         bound = bind(program.stated, args, {name: value for name, value in named.items() if name not in options})
         return program, bound
 
-    def _execute(self, program: Program, bound: Bound) -> dict[str, torch.Tensor]:
+    def _packed(self, values: list[torch.Tensor]) -> Any:
+        """The first of the values as a call returns them."""
+        names = self.signature.outputs
+        return values[0] if len(names) == 1 else self._result(*values[: len(names)])
+
+    def check(self, program: Program, wanted: tuple[str, ...]) -> None:
+        """Announces slower paths; error A310 where there is one and `strict` allows none."""
         for refusal, names in _slower(program).items():
             reason = f" ({refusal.code}: {refusal.reason})" if refusal else ""
             announce(f"attnc: {names} of `{self.signature.name}` by statements, a slower path{reason}")
+        if wanted and self._strict:
+            _refuse_slow_backward(program, wanted)
+
+    def ran(self, call: Call) -> None:
+        """Notes what a call ran."""
+        self.last_run = Run(tuple(call.forward), call.backward, tuple(call.tangent))
+
+    def _execute(self, program: Program, bound: Bound) -> dict[str, torch.Tensor]:
         target, wanted = target_of(bound.device), wanted_inputs(bound)
         with enough_memory(f"to run `{self.signature.name}`"):
-            if wanted and self._strict:
-                _refuse_slow_backward(program, wanted)
-            if wanted or moving_inputs(bound):
+            self.check(program, wanted)
+            if wanted or moving_inputs(bound) or torch._C._are_functorch_transforms_active():
                 outputs, call = differentiable(program, bound, wanted)
-                self.last_run = Run(tuple(call.forward), call.backward, tuple(call.tangent))
+                self.ran(call)
                 return outputs
             outputs, runs = execute(program, bound, target)
         self.last_run = Run(tuple(runs))
         return outputs
 
 
-def packed(cascade: Cascade, outputs: Mapping[str, torch.Tensor], count: int | None = None) -> Any:
-    """The outputs as a call returns them: one tensor, or a named tuple of the first `count`."""
-    names = cascade.outputs[:count]
-    values = [outputs[name] for name in names]
-    return values[0] if len(values) == 1 else _tuple_type(cascade.name, names)(*values)
-
-
-def _tuple_type(name: str, fields: tuple[str, ...]) -> Any:
-    return namedtuple(name, fields, rename=True)
+def _lowered(args: tuple[object, ...], named: Mapping[str, object]) -> tuple[tuple[object, ...], dict[str, object]]:
+    return tuple(map(lowered, args)), {name: lowered(value) for name, value in named.items()}
 
 
 def _slower(program: Program) -> dict[Refusal | None, str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from attnc.runtime.backward import backward
+from attnc.runtime.batches import over_batch
 from attnc.runtime.bind import Bound
 from attnc.runtime.build import announce
 from attnc.runtime.call import Call, Tensors
@@ -35,14 +37,27 @@ def moving_inputs(bound: Bound) -> tuple[str, ...]:
 def differentiable(program: Program, bound: Bound, wanted: tuple[str, ...]) -> tuple[Tensors, Call]:
     """The outputs by name, recorded for PyTorch; error A402 or A403 where a path carries none."""
     call = Call(program, bound.sizes, bound.device, tuple(bound.tensors), wanted)
-    refuse_through_defaults(program.stated, bound.tensors, {*wanted, *moving_inputs(bound)})
-    if wanted:
-        refuse_unreached(program.stated, set(wanted) - call.gradients.reached, "a gradient is asked for")
+    refuse(call, bound)
     moving = moving_inputs(bound)
     pushed = tangents_of(program, moving) if moving else None
     if pushed is not None:
         refuse_unreached(program.stated, set(moving) - pushed.inputs.keys(), "a tangent is given")
     return _outputs(call, bound.tensors), call
+
+
+def refuse(call: Call, bound: Bound) -> None:
+    """Error A402 or A403 where a gradient is asked for and none flows."""
+    refuse_through_defaults(call.program.stated, bound.tensors, {*call.wanted, *moving_inputs(bound)})
+    if call.wanted:
+        refuse_unreached(call.program.stated, set(call.wanted) - call.gradients.reached, "a gradient is asked for")
+
+
+def forward_values(call: Call, tensors: Tensors) -> Tensors:
+    """The outputs, and what else the backward reads; what ran is noted."""
+    program = call.gradients.program if call.wanted else call.program
+    bound = Bound(tensors, call.sizes, call.device)
+    found, call.forward[:] = execute(program, bound, call.target, call.saved, call.types)
+    return found
 
 
 def _outputs(call: Call, tensors: Tensors) -> Tensors:
@@ -56,9 +71,7 @@ class _Attention(torch.autograd.Function):
     @staticmethod
     def forward(call: Call, *tensors: torch.Tensor) -> Values:
         """The outputs, and what else the backward reads."""
-        program = call.gradients.program if call.wanted else call.program
-        bound = Bound(dict(zip(call.names, primal(tensors), strict=True)), call.sizes, call.device)
-        found, call.forward[:] = execute(program, bound, call.target, call.saved, call.types)
+        found = forward_values(call, dict(zip(call.names, primal(tensors), strict=True)))
         return tuple(found[name] for name in (*call.outputs, *call.further))
 
     @staticmethod
@@ -82,6 +95,19 @@ class _Attention(torch.autograd.Function):
         asked = zip(call.names, ctx.needs_input_grad[1:], strict=True)
         found = backward(call, values, tuple(sorted(name for name, needed in asked if needed)), given)
         return (None, *(found.get(name) for name in call.names))
+
+    @staticmethod
+    def vmap(info: Any, axes: Any, call: Call, *tensors: torch.Tensor) -> tuple[Values, tuple[int | None, ...]]:
+        """The outputs for every element of a batch, by a program of its own; its derivatives hold nothing else."""
+        found, given = over_batch(call, dict(zip(call.names, zip(tensors, axes[1:], strict=True), strict=True)), info)
+        own = replace(call, program=found.program, sizes=given.sizes, wanted=wanted_inputs(given))
+        if not call.types:  # the tangent of an output need not depend on all
+            refuse(own, given)
+        outputs = _outputs(own, given.tensors)
+        nothing = torch.empty(0, device=call.device)
+        places = tuple(0 if name in found.names else None for name in call.outputs)
+        further = (nothing,) * len(call.further)
+        return (*(outputs[name] for name in call.outputs), *further), (*places, *(None for _ in further))
 
     @staticmethod
     def jvp(ctx: Any, *tangents: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:

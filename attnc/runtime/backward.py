@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import torch
 
+from attnc.runtime.batches import in_front, over_batch
 from attnc.runtime.bind import Bound
 from attnc.runtime.build import announce
 from attnc.runtime.call import Call, Tensors
@@ -23,10 +25,21 @@ def backward(call: Call, values: Tensors, wanted: Names, incoming: Tensors) -> T
     given = tuple(incoming)
     dense = map(in_memory, incoming.values())
     found = _Gradients.apply(call, wanted, given, *dense, *values.values())  # type: ignore[no-untyped-call]
-    return dict(zip(_reached(call, wanted, given), found, strict=True))
+    return dict(zip(reached(call, wanted, given), found, strict=True))
 
 
-def _reached(call: Call, wanted: Names, given: Names) -> Names:
+def gradients_from(call: Call, wanted: Names, incoming: Tensors, values: Tensors) -> Tensors:
+    """The gradients of the inputs that are reached, from what comes in and all that is held; what ran is noted."""
+    gradients = gradients_of(call.program, wanted, tuple(incoming))
+    whole = call.gradients if call.wanted else gradients
+    bound = Bound(_held(call, whole, values), call.sizes, call.device)
+    run_again = again(call.program, bound, call.target, whole.backward.again)
+    found, call.backward[:] = run_backward(gradients, Bound(run_again, call.sizes, call.device), incoming, call.target)
+    return found
+
+
+def reached(call: Call, wanted: Names, given: Names) -> Names:
+    """The inputs of these whose gradients are computed from these outputs."""
     return tuple(sorted(gradients_of(call.program, wanted, given).reached))
 
 
@@ -37,16 +50,9 @@ class _Gradients(torch.autograd.Function):
     def forward(call: Call, wanted: Names, given: Names, *tensors: torch.Tensor) -> Values:
         """The gradients, by the derived kernels."""
         tensors = primal(tensors)
-        incoming = dict(zip(given, tensors, strict=False))
         values = dict(zip((*call.names, *call.saved), tensors[len(given) :], strict=True))
-        gradients = gradients_of(call.program, wanted, given)
-        whole = call.gradients if call.wanted else gradients
-        bound = Bound(_held(call, whole, values), call.sizes, call.device)
-        run_again = again(call.program, bound, call.target, whole.backward.again)
-        bound = Bound(run_again, call.sizes, call.device)
-        found, runs = run_backward(gradients, bound, incoming, call.target)
-        call.backward[:] = runs
-        return tuple(found[name] for name in _reached(call, wanted, given))
+        found = gradients_from(call, wanted, dict(zip(given, tensors, strict=False)), values)
+        return tuple(found[name] for name in reached(call, wanted, given))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Values) -> None:
@@ -64,6 +70,21 @@ class _Gradients(torch.autograd.Function):
         found = pulled_back(function, at, _filled(function(*at), incoming))
         handed = dict(zip(places, found, strict=True))
         return (None, None, None, *(handed.get(place) for place in range(len(ctx.needs_input_grad) - 3)))
+
+    @staticmethod
+    def vmap(
+        info: Any, axes: Any, call: Call, wanted: Names, given: Names, *tensors: torch.Tensor
+    ) -> tuple[Values, tuple[int, ...]]:
+        """The gradients for every element of a batch: of each input its own, also where all elements share it."""
+        pairs = tuple(zip(tensors, axes[3:], strict=True))
+        inputs = dict(zip(call.names, pairs[len(given) :], strict=False))
+        found, values = over_batch(call, inputs, info, wanted)
+        incoming = dict(zip(given, pairs, strict=False))
+        fronts = {n: in_front(*pair, info.batch_size) for n, pair in incoming.items() if n in found.names}
+        own = replace(call, program=found.program, sizes=values.sizes, wanted=())
+        gradients = backward(own, values.tensors, wanted, fronts)
+        names = reached(call, wanted, given)
+        return tuple(gradients[name] for name in names), (0,) * len(names)
 
     @staticmethod
     def jvp(ctx: Any, *tangents: torch.Tensor | None) -> Values:
@@ -91,7 +112,7 @@ def _by_definition(ctx: Any) -> tuple[list[int], Function, Values]:
     places = [place for place, tensor in enumerate(tensors) if tensor.is_floating_point()]
     inputs = dict(zip(call.names, tensors[len(ctx.given) :], strict=True))
     reals = tuple(name for name, tensor in inputs.items() if tensor.is_floating_point())
-    wanted = _reached(call, ctx.wanted, ctx.given)
+    wanted = reached(call, ctx.wanted, ctx.given)
     function = call.definition(inputs).gradients(ctx.given, reals, wanted)
     return places, function, tuple(tensors[place] for place in places)
 

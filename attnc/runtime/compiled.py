@@ -13,7 +13,6 @@ from attnc.diagnostics import AttnError, error
 from attnc.ir.kernel import DType, Kernel
 from attnc.ir.serial import load
 from attnc.ir.stage import Stream
-from attnc.runtime.attention import packed
 from attnc.runtime.autograd import moving_inputs, wanted_inputs
 from attnc.runtime.bind import Bound, bind
 from attnc.runtime.build import Built
@@ -21,6 +20,7 @@ from attnc.runtime.execute import execute
 from attnc.runtime.machine import features
 from attnc.runtime.memory import enough_memory
 from attnc.runtime.program import Program
+from attnc.runtime.results import packed
 from attnc.runtime.types import compute_type
 
 

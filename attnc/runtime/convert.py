@@ -38,7 +38,7 @@ def converted(item: Input, value: object, device: torch.device) -> torch.Tensor:
     if isinstance(value, bool | int | float) and not item.indices:
         return _scalar(item, value, device)
     if not isinstance(value, torch.Tensor):
-        raise _no_tensor(item, value)
+        raise no_tensor(item, value)
     if value.is_nested or value.layout != torch.strided or value.is_quantized:
         kind = "nested" if value.is_nested else "quantized" if value.is_quantized else str(value.layout)
         what = f"`{item.name}` is a {kind} tensor; only dense tensors are served"
@@ -64,7 +64,8 @@ def _dense(value: torch.Tensor) -> str:
     return "dequantize()" if value.is_quantized else "to_dense()"
 
 
-def _no_tensor(item: Input, value: object) -> AttnError:
+def no_tensor(item: Input, value: object) -> AttnError:
+    """Error A611 on what was given in place of a tensor."""
     helps: tuple[str, ...] = (f"pass a `torch.Tensor` with {len(item.indices)} axes",)
     if type(value).__module__ == "numpy":
         helps = (f"pass `torch.as_tensor({item.name})`",)

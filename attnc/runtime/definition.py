@@ -10,6 +10,7 @@ from torch.autograd import forward_ad
 
 from attnc.ir.cascade import Cascade
 from attnc.ir.interpret import run as interpret
+from attnc.runtime.precision import exact
 
 Values = tuple[torch.Tensor, ...]
 Function = Callable[..., Values]
@@ -61,12 +62,14 @@ def moves(tensor: torch.Tensor) -> bool:
     return forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]
 
 
+@exact
 def pulled_back(function: Function, at: Values, incoming: Values) -> Values:
     """What comes in at a function's arguments, given what comes in at its values."""
     pull: Function = torch.func.vjp(function, *at)[1]
     return pull(incoming)
 
 
+@exact
 def pushed_forward(function: Function, at: Values, tangents: Values) -> Values:
     """The tangents of a function's values, given those of its arguments.
 

@@ -12,11 +12,13 @@ from attnc.ir.stage import Host, Stage
 from attnc.ir.target import Target
 from attnc.runtime.bind import Bound
 from attnc.runtime.convert import widened
+from attnc.runtime.precision import exact
 from attnc.runtime.program import Program
 from attnc.runtime.streams import Execution, Kernels, StageRun, joint, stream
 from attnc.runtime.types import compute_type, value_types
 
 
+@exact
 def execute(
     program: Program,
     bound: Bound,
@@ -41,6 +43,7 @@ def execute(
     return {name: call.values[name] for name in held} | outputs, runs
 
 
+@exact
 def again(program: Program, bound: Bound, place: Target, names: Iterable[str]) -> dict[str, torch.Tensor]:
     """The tensors of a call, and those that these host stages compute from them."""
     call = Execution(program, bound, place, value_types(program.explicit, bound.types), dict(bound.tensors))

@@ -21,6 +21,7 @@ from attnc.runtime.build import announce
 from attnc.runtime.convert import in_memory
 from attnc.runtime.execute import execute
 from attnc.runtime.needs import carve
+from attnc.runtime.precision import exact
 from attnc.runtime.program import Program
 from attnc.runtime.streams import StageRun
 from attnc.runtime.types import compute_type
@@ -119,6 +120,7 @@ def _with(stage: Stage, kept: tuple[Kept, ...]) -> Stage:
 # ---- the backward ------------------------------------------------------------------------------
 
 
+@exact
 def run_backward(
     gradients: Gradients, values: Bound, incoming: Mapping[str, torch.Tensor], target: Target
 ) -> tuple[Tensors, list[StageRun]]:

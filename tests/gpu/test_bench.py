@@ -25,5 +25,9 @@ def test_a_row_in_both_directions(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_clock_is_the_devices() -> None:
     watch = DeviceClock()
     a = torch.randn(4096, 4096, device="cuda", dtype=torch.bfloat16)
-    one, four = (min(watch.once(lambda n=n: [a @ a for _ in range(n)])[0] for _ in range(5)) for n in (1, 4))
+
+    def products(count: int) -> float:
+        return min(watch.once(lambda: [a @ a for _ in range(count)])[0] for _ in range(5))
+
+    one, four = products(1), products(4)
     assert 2.5 * one < four < 6 * one

@@ -31,6 +31,8 @@ def elementwise(op: str, *args: torch.Tensor) -> torch.Tensor:
 class _Recorded(torch.autograd.Function):
     """An operator whose derivatives are those of `PARTIALS`."""
 
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(op: str, *args: torch.Tensor) -> torch.Tensor:
         return forward(op)(*args)
@@ -56,6 +58,8 @@ class _Recorded(torch.autograd.Function):
 class _Product(torch.autograd.Function):
     """What comes in times a derivative: nothing where one of them is 0, whatever the other is."""
 
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         return (a * b).masked_fill_((a == 0) | (b == 0), 0.0)
@@ -76,6 +80,8 @@ def _product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 class _Shared(torch.autograd.Function):
     """The common value of the hits along the last axis; what comes in is shared equally among them."""
+
+    generate_vmap_rule = True
 
     @staticmethod
     def forward(data: torch.Tensor, value: torch.Tensor, hits: torch.Tensor) -> torch.Tensor:
