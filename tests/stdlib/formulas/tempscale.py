@@ -24,7 +24,8 @@ def tempscale_t5(Q: Tensor, K: Tensor, V: Tensor, bias: Tensor, tau: Tensor | fl
 
 def tempscale_rate(S: Tensor, x0: Tensor, tau: float = 1.0, STEPS: int = 100) -> Tensor:
     A = torch.softmax(S / tau, -1)
-    return torch.linalg.matrix_norm(A - A.mean(0), 2)
+    largest: Tensor = torch.linalg.svdvals(A - A.mean(0)).amax()
+    return largest
 
 
 CASES = (
