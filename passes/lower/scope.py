@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -105,7 +105,7 @@ class Scope:
         if isinstance(value, k.Use | k.Const | k.Size | k.First | k.Last):
             return value
         level = self.depth(value)
-        found = self.recall(value, level)
+        found = self.recall(value, level, self._walked((value,)))
         if found is not None:
             return k.Use(found)
         bound = self._bind(name, self.type(value), level, value)
@@ -118,7 +118,7 @@ class Scope:
         needed = (*load.subs, *load.when)
         level = max((self.depth(value) for value in needed), default=0)
         key = (load.tensor, load.subs, load.when)
-        found = self.recall(key, level)
+        found = self.recall(key, level, self._walked(needed))
         if found is not None:
             return k.Use(found)
         axes = {axis for sub in load.subs for axis in self.axes(sub)}
@@ -135,9 +135,16 @@ class Scope:
         self.blocks[level].body.append(k.State(bound, init))
         return bound
 
-    def recall(self, key: object, level: int) -> str | None:
-        """The name that block `level` or one around it has bound to this key."""
-        return next((block.known[key] for block in self.blocks[: level + 1] if key in block.known), None)
+    def recall(self, key: object, level: int, least: int = 0) -> str | None:
+        """The name that block `level` or one around it, down to `least`, has bound to this key."""
+        return next((block.known[key] for block in self.blocks[least : level + 1] if key in block.known), None)
+
+    def _walked(self, values: Iterable[k.Value]) -> int:
+        """The innermost loop over an index of these: further out the same text means a whole tile."""
+        nodes = (node for value in values for node in walk(value))
+        return max(
+            (self.level(node.index) for node in nodes if isinstance(node, k.Coord | k.Inside | k.First)), default=0
+        )
 
     def _bind(self, name: str, kind: TileType, level: int, key: object) -> str:
         bound = self.fresh(name, kind, self._rebound(level))

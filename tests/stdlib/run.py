@@ -112,5 +112,7 @@ def slopes(outputs: Tensors, leaves: Tensors) -> Tensors:
     """The gradients of a weighted sum of the outputs."""
     weights = cotangents({name: value.detach() for name, value in outputs.items()}, 4)
     total = sum(((outputs[name] * weight).sum() for name, weight in weights.items()), torch.zeros(()).double())
+    if not total.requires_grad:  # an output of nothing
+        return {name: torch.zeros_like(leaf) for name, leaf in leaves.items()}
     found = torch.autograd.grad(total, list(leaves.values()), materialize_grads=True)
     return dict(zip(leaves, found, strict=True))
