@@ -48,7 +48,7 @@ CASES = (
         SHAPE,
         draw=KINDS | {"image": integers("b", "n", low=-1, high=0)},
         causal=True,
-        time=("n",),
+        time=("m", "n"),
     ),
     Case("mixture_of_transformers", SHAPE, draw=KINDS | {"image": integers("b", "n", low=-1, high=3)}, name="images"),
     Case("mixture_of_transformers", SHAPE, draw={"kind": integers("b", "n", high=1)}, name="dense"),
