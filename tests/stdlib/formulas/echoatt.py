@@ -16,7 +16,8 @@ def causal_scores(Q: Tensor, K: Tensor) -> Tensor:
 
 
 def wide(Q: Tensor, X: Tensor) -> Tensor:
-    return torch.repeat_interleave(X, Q.shape[1] // X.shape[1], 1)
+    found: Tensor = torch.repeat_interleave(X, Q.shape[1] // X.shape[1], 1)
+    return found
 
 
 def echo_leader(Q: Tensor, K: Tensor, V: Tensor) -> Tensors:
