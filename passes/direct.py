@@ -37,8 +37,8 @@ def direct(shapes: Shapes, streamed: Mapping[str, Role]) -> dict[str, Direct]:
 
     Before   D[b,h,m] = sum[f](dO[b,h,m,f] * O[b,h,m,f]);  G[h,m,n] = sum[b](exp(S[b,h,m,n] - L[b,h,m]))
     After    rows m, grid b and h;  rows m, columns n, grid h, a loop over b
-    Holds    where nothing that it needs for a pair of positions folds positions. A fold that others share a stream
-             with stays there.
+    Holds    where nothing that it needs for a pair of positions folds positions, but for what is known of whole rows:
+             it is given out by the stage that folds them. A fold that others share a stream with stays there.
     """
     found, known = dict[str, Direct](), lengths(shapes, streamed)
     for name in sorted(shapes.tensors, key=shapes.position.__getitem__):
@@ -46,8 +46,8 @@ def direct(shapes: Shapes, streamed: Mapping[str, Role]) -> dict[str, Direct]:
         plain = not others and name not in shapes.recurrent and part.left == tuple(map(Coord, part.indices))
         whole = shapes.features.isdisjoint(part.indices) and not any(map(_is_apart, walk(part)))
         if plain and whole:
-            waits = dependencies(shapes, name) & (streamed.keys() - found.keys())
-            pairs = None if waits or _shares(shapes, name, streamed) else _of_pairs(shapes, part, known)
+            waits = frozenset(dependencies(shapes, name) & (streamed.keys() - found.keys()))
+            pairs = None if _shares(shapes, name, streamed) else _of_pairs(shapes, part, known, waits)
             role = _of_rows(shapes, part) or pairs
             found |= {name: role} if role is not None else {}
     return found
@@ -100,13 +100,18 @@ def _factors(expr: Expr) -> Iterator[Expr]:
 # ---- pairs ----------------------------------------------------------------------------------
 
 
-def _of_pairs(shapes: Shapes, part: Part, known: set[str]) -> Direct | None:
-    """A value for each row and column, folded at most over one more index that is no inner one."""
+def _of_pairs(shapes: Shapes, part: Part, known: set[str], waits: frozenset[str]) -> Direct | None:
+    """A value for each row and column, folded at most over one more index that is no inner one.
+
+    What it waits for are values of fewer indices than its own: they are read, where all else is computed again.
+    """
     folded = [index for index in _over(part.value) if index in shapes.lengths]
-    if len(folded) > 1:
+    fewer = all(_indices(shapes, name) < set(part.indices) for name in waits)
+    if len(folded) > 1 or not fewer or (folded and waits):
         return None
     value = cast(Reduce, part.value).body if folded else part.value
-    body, *tests = (shapes.open_all(item, frozenset()) for item in (value, *_tests(part)))
+    before = waits | _before(shapes, part, known)
+    body, *tests = (shapes.open_all(item, before) for item in (value, *_tests(part)))
     sums = [node for item in (body, *tests) for node in walk(item) if isinstance(node, Reduce)]
     sides = (item for node in sums for item in _sides(node, part.indices, folded))
     pair = next((item[:2] for item in sides if _is_pair(shapes, body, item, known)), None)
@@ -119,6 +124,18 @@ def _of_pairs(shapes: Shapes, part: Part, known: set[str]) -> Direct | None:
     if any(set(node.over) & shapes.lengths or _is_apart(node) for node in inside):
         return None
     return _role(shapes, part, *pair, folded[0] if folded else None)
+
+
+def _before(shapes: Shapes, part: Part, known: set[str]) -> set[str]:
+    """Folds that lack a length of the value's own, as projections do: they are read too."""
+    along = {index for index in part.indices if shapes.family[index] in known}
+    needed = dependencies(shapes, part.tensor)
+    folds = (name for name in needed if any(isinstance(item.value, Reduce) for item in shapes.tensors[name].parts))
+    return {name for name in folds if not along <= _indices(shapes, name)}
+
+
+def _indices(shapes: Shapes, name: str) -> set[str]:
+    return {index for part in shapes.tensors[name].parts for index in part.indices}
 
 
 Sides = tuple[str, str, bool]

@@ -80,13 +80,18 @@ class Shapes:
 
     @cached_property
     def _lasts(self) -> dict[str, list[bool]]:
-        """For each index of a real input with two axes or more, where it stands: whether last, tensor by tensor."""
+        """For each index of a real input with two axes or more, where it stands: whether last, tensor by tensor.
+
+        An index of no input, as a called attention has them, stands where one of the same range does.
+        """
         found: dict[str, list[bool]] = {}
         for item in self.cascade.inputs:
             if item.type == "real" and len(item.indices) > 1:
                 for place, index in enumerate(item.indices, 1):
                     found.setdefault(index, []).append(place == len(item.indices))
-        return found
+        alike = {(item.lo, item.hi): found[item.index] for item in self.cascade.ranges if item.index in found}
+        others = {item.index: alike.get((item.lo, item.hi)) for item in self.cascade.ranges}
+        return {index: lasts for index, lasts in others.items() if lasts is not None} | found
 
     @cached_property
     def _folded(self) -> set[str]:

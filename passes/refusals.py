@@ -10,6 +10,7 @@ from attnc.ir.stage import Refusal
 from attnc.ir.walk import walk
 from attnc.passes.crossing import along, crossed, crossing_of
 from attnc.passes.derive.problem import RefusedError
+from attnc.passes.direct import Direct
 from attnc.passes.draft import Draft, blocks, same_stage_operands
 from attnc.passes.families import dependencies, read_names
 from attnc.passes.recurrent import recurrent
@@ -126,6 +127,18 @@ def _pairs(draft: Draft, name: str, part: Part) -> Refusal:
     reason = f"`{name}` has a value for every pair of positions and needs {whole}, which all of a row make"
     help = f"leave `{name}` out of the outputs: with {whole} given out, it can be made anew where it is used"
     return Refusal("NOUT", reason, part_of(draft.shapes, completed), help, span=part.span)
+
+
+def weights_out(draft: Draft) -> Iterator[tuple[str, Refusal]]:
+    """Values for every pair of positions that a stage makes once what they need of whole rows is known."""
+    for group in draft.groups:
+        for name in group.emits if isinstance(group.role, Direct) and group.role.columns else ():
+            completed = _completed(draft, name)
+            if completed is not None and name in draft.shapes.cascade.outputs:
+                whole, part = called(draft.shapes, completed), part_of(draft.shapes, name)
+                reason = f"`{name}` has a value for every pair of positions and needs {whole}, which all of a row make"
+                help = f"a pass for {whole}, then one that makes each pair's value"
+                yield name, Refusal("NOUT", reason, part_of(draft.shapes, completed), help, span=part.span)
 
 
 def _users(draft: Draft, name: str) -> Iterator[str]:

@@ -16,7 +16,7 @@ from attnc.passes.direct import Direct, lengths
 from attnc.passes.draft import Draft, Group, outside
 from attnc.passes.families import dependencies, read_names
 from attnc.passes.notes import gauge_notes
-from attnc.passes.refusals import hosted_step
+from attnc.passes.refusals import hosted_step, weights_out
 
 
 def ordered(draft: Draft) -> Plan:
@@ -38,7 +38,7 @@ def ordered(draft: Draft) -> Plan:
             if reads & gives:
                 graph.add_edge(other, number)
     draft.refusals |= dict(crossings(draft))
-    draft.refusals |= dict(gauge_notes(draft))
+    draft.refusals |= dict(gauge_notes(draft)) | dict(weights_out(draft))
     order = networkx.lexicographical_topological_sort(graph, key=lambda number: stages[number][3])
     return Plan(tuple(stages[number][0] for number in order), tuple(dict.fromkeys(draft.refusals.values())))
 

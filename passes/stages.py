@@ -77,13 +77,22 @@ def _role(shapes: Shapes, part: Part, index: str, kept: frozenset[str]) -> Role 
     ]
     if not meeting:
         return None
-    shared = [item for item in meeting if _lacked(shapes, (*bodies, *tests), family, item)]
+    stored = kept | _projections(shapes, part.tensor, set(meeting))
+    operands = _along(shapes, [expr for piece in pieces for expr in (piece.body, *piece.when)], family, stored)
+    shared = [item for item in meeting if _lacked(shapes, operands, family, item)]
     candidates = shared or meeting
     parallel = _rows(shapes, candidates, [item for item in candidates if item in beside])
     inner = tuple(item for item in indices if item != parallel and _is_column(shapes, bodies, family, item))
     inner = inner or tuple(item for item in indices if item != parallel and item in shapes.short)
     grid = tuple(item for item in indices if item != parallel and item not in inner)
     return Role(index, family, parallel, grid, inner, bool(shared))
+
+
+def _projections(shapes: Shapes, name: str, meeting: set[str]) -> set[str]:
+    """Folds that the stage finds computed, as they lack an index of its rows: it reads them, not what they fold."""
+    needed = (shapes.tensors[other] for other in dependencies(shapes, name))
+    folds = (tensor for tensor in needed if any(isinstance(part.value, Reduce) for part in tensor.parts))
+    return {tensor.name for tensor in folds if not all(meeting <= set(part.indices) for part in tensor.parts)}
 
 
 def _along(shapes: Shapes, exprs: Sequence[Expr], family: str, kept: frozenset[str]) -> tuple[Expr, ...]:

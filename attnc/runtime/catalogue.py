@@ -1,117 +1,165 @@
-"""What is known of an attention at a glance: family, patterns, passes, and the plans that serve it; all computed."""
+"""What is known of each entry of the library: a file of a family, or an attention of the modules beside them.
+
+All of it is computed from the spec, but for what its docstring says: paper, sentence, confidence.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from attnc.diagnostics import AttnError
-from attnc.ir.cascade import Cascade, Map, Order, Read, Reduce, Softmax
-from attnc.ir.indices import free_indices
-from attnc.ir.stage import Stream
+from attnc.grammar.read import read
+from attnc.ir.cascade import Range, Size
+from attnc.ir.sizes import whole
+from attnc.ir.stage import Host, Stage
 from attnc.ir.walk import walk
-from attnc.library import Spec
+from attnc.library import Spec, standard_attentions, standard_folder
 from attnc.runtime.attention import Attention
+from attnc.runtime.explain_backward import backward_facts, whole_backward
+from attnc.runtime.patterns import patterns, weights
 from attnc.runtime.program import Program
 
-MACHINES = {"cpu": "cpu", "gpu": "sm_90"}
+MACHINES = {"cpp": "cpu", "triton": "sm_90"}
 EXTENT = 16  # of what is compiled in; no plan depends on it
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One attention: where it comes from, what it is, and how it runs."""
+class StageRow:
+    """A stage: its plan, the backends that have a kernel for it, whether it is a slower path, and why."""
 
     name: str
-    summary: str
+    plan: str
+    backend: str
+    heavy: bool
+    refusal: str | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry: where it comes from, what it is, and how the attention `name` runs.
+
+    `passes` are told for each streamed index as written, as derived, and the least that any way needs. `fused` is
+    whether no slower path is in it and every machine has kernels; `refusals` are the codes of why it is not.
+    """
+
     paper: str
+    slug: str
     family: str
+    name: str
+    attentions: tuple[str, ...]
+    summary: str
+    confidence: str
+    weights: str
     patterns: tuple[str, ...]
-    passes: dict[str, int]
-    plans: dict[str, tuple[str, ...]]
+    passes: Mapping[str, Mapping[str, int]]
+    stages: tuple[StageRow, ...]
+    fused: Mapping[str, bool]
+    refusals: tuple[str, ...]
 
 
-def entry(spec: Spec) -> Entry:
+def listed() -> list[tuple[Path, tuple[str, ...]]]:
+    """The files and attentions of every entry: a whole file of a family, each attention of a module by itself."""
+    names = standard_attentions()
+    files = dict.fromkeys(sorted(names.values(), key=lambda file: (file.parent != standard_folder(), file)))
+    every = [(file, tuple(name for name, home in names.items() if home == file)) for file in files]
+    alone = [(file, (name,)) for file, own in every if file.parent == standard_folder() for name in own]
+    return [*alone, *(row for row in every if row[0].parent != standard_folder())]
+
+
+def entry_of(file: Path, names: tuple[str, ...]) -> Entry:
+    """The entry of a file of the library; its main attention is the last."""
+    text = read(file)
+    doc = "".join(re.findall(r'^"""(.*?)"""', text.text, re.DOTALL)[:1]) if file.parent != standard_folder() else ""
+    return entry(Spec(text, names[-1], standard_folder()), file.stem, family_of(file), names, doc)
+
+
+def family_of(file: Path) -> str:
+    """The folder of a file, or the module that it is."""
+    return (file.stem if file.parent == standard_folder() else file.parent.name).replace("_", "-")
+
+
+def entry(spec: Spec, slug: str, family: str, names: tuple[str, ...] = (), doc: str = "") -> Entry:
     """The entry of an attention; options without a default are 2."""
     attention = Attention(spec, lazy=True)
     program = attention.program(dict.fromkeys(attention.signature.needed, 2))
-    doc = (attention.signature.doc or "").strip()
+    doc = (doc or attention.signature.doc or "").strip()
+    without = {machine: code for machine, target in MACHINES.items() if (code := _refused(program, target))}
+    forward = not program.heavy and not without
+    slow = [stage["name"] for stage in backward_facts(program)["stages"] if stage["heavy"]]
+    backward = not slow and not any(_refused(program, target, backward=True) for target in MACHINES.values())
     return Entry(
+        paper=_line(doc, "Paper") or next(iter(re.findall(r"\(([^()]*?, \d{4})\b", doc)), ""),
+        slug=slug,
+        family=family,
         name=attention.signature.name,
+        attentions=names or (attention.signature.name,),
         summary=doc.split("\n")[0],
-        paper=next(iter(re.findall(r"\(([^()]*?, \d{4})\b", doc)), ""),
-        family=family(program.stated),
-        patterns=tuple(dict.fromkeys(_patterns(program))) or ("full",),
+        confidence=_line(doc, "Confidence") or "high",
+        weights=weights(program.stated),
+        patterns=patterns(program),
         passes=_passes(program),
-        plans={machine: _plans(program, target) for machine, target in MACHINES.items()},
+        stages=tuple(_stage(stage, without) for stage in program.plan.stages),
+        fused={"forward": forward, "backward": backward},
+        refusals=_codes(program, without),
     )
 
 
-def family(cascade: Cascade) -> str:
-    """How weights come about: by selection, recurrence, a normaliser, a function of each score, or as scores."""
-    nodes = [node for tensor in cascade.tensors for node in walk(tensor)]
-    if any(isinstance(node, Order) for node in nodes):
-        return "selected"
-    if any(step.axes for step in cascade.steps):
-        return "recurrent"
-    if any(isinstance(node, Softmax) or (isinstance(node, Reduce) and node.op == "logsumexp") for node in nodes):
-        return "softmax"
-    maps = {node.op for node in nodes if isinstance(node, Map)}
-    if maps & {"exp", "exp2"}:
-        return "exponential"
-    return "normaliser-free" if maps & {"sigmoid", "tanh", "relu", "silu", "gelu", "softplus"} else "linear"
+def _line(doc: str, word: str) -> str:
+    found = re.search(rf"^\s*{word}: (.*)$", doc, re.MULTILINE)
+    return found[1] if found else ""
 
 
-def _patterns(program: Program) -> Iterator[str]:
-    """What the solved masks and subscripts show."""
-    from attnc.passes.areas import conditions, walked
-
-    for stage in program.streams:
-        for number in range(len(stage.monoid.segments)):
-            if walked(stage, number) is None:
-                yield from ("virtual keys",) if stage.stream is not None else ()
-                continue
-            solved = conditions(stage, number, program.explicit)
-            moving = {bound.lower for bound in solved.bounds if stage.parallel in free_indices(bound.value)}
-            yield from (word for lower, word in ((False, "causal"), (True, "window")) if lower in moving)
-            if any(isinstance(node, Read) for test in solved.opaque for node in walk(test)):
-                yield "by data"
-            elif solved.opaque:
-                yield "by position"
-        if _shares_heads(stage):
-            yield "shared heads"
+def _stage(stage: Stage, without: Mapping[str, str]) -> StageRow:
+    if isinstance(stage, Host):
+        return StageRow(stage.name, "host", "torch", stage.heavy, stage.refusal.code if stage.refusal else None)
+    backend = ", ".join(machine for machine in MACHINES if machine not in without)
+    return StageRow(stage.name, "stream", backend or "none", False, next(iter(without.values()), None))
 
 
-def _shares_heads(stage: Stream) -> bool:
-    reads = (node for node in walk(stage.monoid) if isinstance(node, Read))
-    divided = (sub for read in reads for sub in read.subs if isinstance(sub, Map) and sub.op == "floordiv")
-    return any(free_indices(sub) & set(stage.grid) for sub in divided)
+def _codes(program: Program, without: Mapping[str, str]) -> tuple[str, ...]:
+    """Why the forward is not one fused pass: refusals of the plan, errors of a machine, heavy steps of the backward."""
+    slow = (step.refusal.code for step in _backward_hosts(program) if step.refusal)
+    own = (item.code for item in program.plan.refusals)
+    return tuple(dict.fromkeys((*own, *without.values(), *slow)))
 
 
-def _passes(program: Program) -> dict[str, int]:
-    """The derived passes over what is streamed, or over every index read more than once."""
+def _backward_hosts(program: Program) -> list[Host]:
+    stages = [stage for _, own in whole_backward(program).steps if own is not None for stage in own.plan.stages]
+    return [stage for stage in stages if isinstance(stage, Host) and stage.heavy]
+
+
+def _passes(program: Program) -> dict[str, dict[str, int]]:
+    """The passes over what is streamed; where nothing is, over every index read more than once."""
     from attnc.compiler import expanded
     from attnc.passes.bound import passes
 
     streamed = {stage.stream for stage in program.streams}
     found = passes(program.explicit, program.plan, expanded(program.stated))
-    return {index: row.derived for index, row in found.items() if index in streamed or row.derived > 1}
+    kept = {index: row for index, row in found.items() if (index in streamed if streamed else row.derived > 1)}
+    return {
+        index: {"written": row.as_written, "derived": row.derived, "bound": row.function.passes}
+        for index, row in kept.items()
+    }
 
 
-def _plans(program: Program, target: str) -> tuple[str, ...]:
-    """The plans of its stages on a machine; a stream that no kernel can be written for is named by its error."""
-    from attnc.runtime.kernels import kernels
+def _refused(program: Program, target: str, backward: bool = False) -> str:
+    """The code of the error that a machine's kernels run into, if there is one."""
+    from attnc.runtime.kernels import backward_kernels, kernels
 
-    plans: dict[str, None] = {}
-    for stage in program.plan.stages:
-        if isinstance(stage, Stream):
-            plans["stream"] = None
-        else:
-            plans["heavy host" if stage.heavy else "host"] = None
-    shape = {index: EXTENT for stage in program.streams for index in program.needs[stage.name].compiled_in}
+    cascades = [program.explicit, *(own.explicit for _, own in whole_backward(program).steps if own is not None)]
+    shape = {item.index: _extent(item) for cascade in cascades for item in cascade.ranges}
     try:
-        kernels(program, target, "bf16" if target != "cpu" else "fp32", shape)
+        (backward_kernels if backward else kernels)(program, target, "fp32" if target == "cpu" else "bf16", shape)
     except AttnError as mistake:
-        plans[mistake.code] = None
-    return tuple(plans)
+        return mistake.code
+    return ""
+
+
+def _extent(item: Range) -> int:
+    """The extent that the spec says, or any."""
+    if any(isinstance(node, Size) for node in walk(item)):
+        return EXTENT
+    return whole(item.hi, {}) - whole(item.lo, {})

@@ -25,11 +25,11 @@ Stated = Callable[[Mapping[str, int]], Cascade]
 def shapes(indices: Sequence[str], stated: Stated) -> Iterator[tuple[dict[str, int], Cascade]]:
     """Shapes at which a check can be tried, and the program at each; `stated` gives the program at a shape."""
     usual = {index: 2 if index in FEW else EXTENT for index in indices}
-    found = list(_usable(({**usual, **_of(usual, shape)} for shape in SHAPES), stated))
+    found = list(usable(({**usual, **_of(usual, shape)} for shape in SHAPES), stated))
     if not found:
         random = Random(5)
         tries = ({index: random.randint(1, 6) for index in indices} for _ in range(TRIES))
-        found = list(_usable(tries, stated))[:2]
+        found = list(usable(tries, stated))[:2]
     yield from found
 
 
@@ -37,7 +37,8 @@ def _of(usual: Mapping[str, int], shape: Mapping[str, int]) -> dict[str, int]:
     return {index: extent for index, extent in shape.items() if index in usual}
 
 
-def _usable(tries: Iterable[dict[str, int]], stated: Stated) -> Iterator[tuple[dict[str, int], Cascade]]:
+def usable(tries: Iterable[dict[str, int]], stated: Stated) -> Iterator[tuple[dict[str, int], Cascade]]:
+    """Those extents, mended, at which what the program requires holds, and the program at each."""
     seen = []
     for sizes in tries:
         found = _mended(sizes, stated)

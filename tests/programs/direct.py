@@ -47,3 +47,14 @@ DIRECT = {
     "dropped": f"attention a(Q[b,h,m,e], K[b,h,n,e], seed[]: int) -> S:\n{LAST}"
     "    S[b,h,m,n] = sum[e](Q * K) * (uniform[b,h,m,n](seed) >= 0.25) where n <= m\n",
 }
+
+# values of pairs that are known when their rows are
+WAITING = {
+    "weights": f"attention a(Q[b,h,m,e], K[b,h,n,e]) -> A:\n{LAST}"
+    "    A[b,h,m,n] = softmax[n](sum[e](Q * K) where n <= m)\n",
+    "weights and values": "attention a(Q[b,h,m,e], K[b,h,n,e], V[b,h,n,f]) -> O, A:\n"
+    "    A[b,h,m,n] = softmax[n](sum[e](Q * K) / sqrt(E))\n    O[b,h,m,f] = A * V\n",
+    "log weights": f"attention a(Q[b,h,m,e], K[b,h,n,e]) -> A, L:\n{LAST}"
+    "    S[b,h,m,n] = tanh(sum[e](Q * K)) where 0 <= m - n < 7\n    L[b,h,m] = logsumexp[n](S)\n"
+    "    A[b,h,m,n] = default(S - L, 0)\n",
+}

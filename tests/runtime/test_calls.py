@@ -80,12 +80,12 @@ def test_rows_that_see_nothing_are_zero() -> None:
     assert (out[:, :, 0] == 0).all()
 
 
-def test_weights_as_an_output_run_announced_and_are_refused_under_strict() -> None:
+def test_ordered_keys_run_announced_and_are_refused_under_strict() -> None:
     spec = (Path(__file__).parents[1] / "errors" / "A310.attn").read_text()
     with pytest.raises(AttnError) as found:
         attnc.compile(spec, strict=True)
     assert found.value.code == "A310"
-    with pytest.warns(UserWarning, match="NOUT"):
+    with pytest.warns(UserWarning, match="STATE"):
         attnc.compile(spec + "\n")(*tensors())
 
 

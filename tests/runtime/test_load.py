@@ -76,7 +76,7 @@ def test_strict_refuses_a_slower_path_by_argument_and_by_environment(
 ) -> None:
     file = tmp_path / "pairs.attn"
     file.write_text(PAIRS)
-    with pytest.raises(AttnError, match="NOUT") as found:
+    with pytest.raises(AttnError, match="STATE") as found:
         attnc.compile(PAIRS, strict=True)
     assert found.value.code == "A310"
     with pytest.raises(AttnError, match="A310"):

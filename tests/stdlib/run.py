@@ -63,7 +63,7 @@ def _differs(name: str, found: torch.Tensor, wanted: torch.Tensor, close: float)
         return ""
     wide = wanted.to(found.dtype)
     gap = torch.where(found == wide, 0.0, found - wide).abs().max()
-    scale = max(1.0, float(torch.where(wide.isfinite(), wide, 0.0).abs().max()))
+    scale = max(1.0, float(torch.where(wide.isfinite(), wide, 0.0).detach().abs().max()))
     return "" if bool(gap <= close * scale) else f"{name} is off by {float(gap):.3g}"
 
 

@@ -22,7 +22,13 @@ def tempscale_t5(Q: Tensor, K: Tensor, V: Tensor, bias: Tensor, tau: Tensor | fl
     return torch.softmax((Q @ K.mT + bias) / tau, -1) @ V
 
 
+def tempscale_rate(S: Tensor, x0: Tensor, tau: float = 1.0, STEPS: int = 100) -> Tensor:
+    A = torch.softmax(S / tau, -1)
+    return torch.linalg.matrix_norm(A - A.mean(0), 2)
+
+
 CASES = (
+    Case("tempscale_rate", {"m": 7, "n": 7}, {"STEPS": 300}, lengths=()),
     Case("tempscale", SELF),
     Case("tempscale", CROSS, draw=HOT),
     Case("tempscale", SELF, {"causal": True}, HOT, causal=True),

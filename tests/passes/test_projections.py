@@ -1,0 +1,42 @@
+"""Attention over projections: however its axes lie and whoever calls it, it is one stream over what they give."""
+
+import pytest
+
+import attnc
+from attnc.ir.stage import Host, Stream
+
+PROJECTED = "    Q[b,h,m,e] = X[b,m,d] * Wq\n    K[b,h,n,e] = X * Wk\n    V[b,h,n,f] = X * Wv\n"
+HEADS = "X[b,n,d], Wq[d,h,e], Wk[d,h,e], Wv[d,h,f]"
+INNER = "attention inner(Q[b,h,m,e], K[b,h,n,e], V[b,h,n,f]) -> O:\n    O[b,h,m,f] = softmax[n](sum[e](Q * K)) * V\n\n"
+ADDITIVE = (
+    "attention a(X[b,n,d], Y[b,m,d], W1[d,a], W2[d,a], v[a]) -> P:\n    XW[b,n,a] = X * W1\n    YW[b,m,a] = Y * W2\n"
+)
+
+# spec: rows and stream of each stage that is no statement, the stream None where pairs are made
+SPECS = {
+    "heads last": (
+        f"attention a({HEADS}) -> T:\n    index m < N\n{PROJECTED}    T[b,m,h,f] = softmax[n](sum[e](Q * K)) * V\n",
+        [("m", "n")],
+    ),
+    "called": (
+        f"{INNER}attention a({HEADS}) -> O:\n    index m < N\n{PROJECTED}    O[b,h,m,f] = inner(Q, K, V)\n",
+        [("inner_m", "inner_n")],
+    ),
+    "called on a stream of its own": (
+        f"{INNER}attention a(X[b,n,d], W[d,h,e], Wo[d,h,e]) -> Y:\n    index m < N\n    Z[b,h,n,e] = X * W\n"
+        "    O[b,h,m,e] = inner(Z, Z, Z)\n    Y[b,m,d] = O * Wo\n",
+        [("inner_m", "inner_n")],
+    ),
+    "weights": (
+        f"{ADDITIVE}    YW[b,m,a] = Y * W2\n    P[b,m,n] = softmax[n](sum[a](v * tanh(XW + YW)))\n",
+        [("m", "n"), ("m", None)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_what_is_projected_is_streamed(name: str) -> None:
+    text, wanted = SPECS[name]
+    stages = attnc.compile(text, name="a").program().plan.stages
+    assert [(stage.parallel, stage.stream) for stage in stages if isinstance(stage, Stream)] == wanted
+    assert not any(stage.heavy for stage in stages if isinstance(stage, Host))
