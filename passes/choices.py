@@ -41,7 +41,7 @@ def _parted(shapes: Shapes, name: str) -> list[Tensor]:
         return []
     cases = _Cases(shapes, tensor, part.value)
     value = cases.of(cases.opened(part.value))
-    few = 1 < len(cases.made) <= MOST
+    few = 1 < len(cases.made) <= MOST and all(map(cases.gains, cases.made))
     return [*cases.made, replace(tensor, parts=(replace(part, value=value),))] if few else []
 
 
@@ -67,6 +67,10 @@ class _Cases:
         sums = (self._where(yes, test), self._where(no, negation(test)))
         found = [self.of(item) for item in sums if item != Const(0.0)]
         return found[0] if len(found) == 1 else Map("add", tuple(found), span=reduce.span)
+
+    def gains(self, made: Tensor) -> bool:
+        """Whether the sum of a case is no plain product for each row: it waits for rows, or is the same for several."""
+        return self._waits(made.parts[0].value) or len(made.axes) < len(self.tensor.axes)
 
     def opened(self, expr: Expr) -> Reduce:
         """The sum with every value opened that is made of choices to be told apart."""

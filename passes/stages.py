@@ -80,9 +80,10 @@ def _role(shapes: Shapes, part: Part, index: str, kept: frozenset[str]) -> Role 
     stored = kept | _projections(shapes, part.tensor, set(meeting))
     operands = _along(shapes, [expr for piece in pieces for expr in (piece.body, *piece.when)], family, stored)
     shared = [item for item in meeting if _lacked(shapes, operands, family, item)]
-    candidates = [item for item in shared or meeting if item not in shapes.short] or shared or meeting
-    parallel = ([item for item in candidates if item in beside] or candidates)[-1]
+    candidates = shared or meeting
+    parallel = _rows(shapes, candidates, [item for item in candidates if item in beside])
     inner = tuple(item for item in indices if item != parallel and _is_column(shapes, bodies, family, item))
+    inner = inner or tuple(item for item in indices if item != parallel and item in shapes.short)
     grid = tuple(item for item in indices if item != parallel and item not in inner)
     return Role(index, family, parallel, grid, inner, bool(shared))
 
@@ -98,6 +99,12 @@ def _along(shapes: Shapes, exprs: Sequence[Expr], family: str, kept: frozenset[s
     """The expressions that vary along the stream, every definition in them opened."""
     opened = (shapes.open_all(item, kept) for item in exprs)
     return tuple(item for item in opened if _varies(shapes, item, family))
+
+
+def _rows(shapes: Shapes, candidates: Sequence[str], compared: Sequence[str]) -> str:
+    """The index to tile: the last that a condition compares with the stream, and no short one if there is another."""
+    long = [item for item in compared if item not in shapes.short]
+    return (long or compared or candidates)[-1]
 
 
 def _atoms(test: Expr) -> Iterator[Expr]:
@@ -121,7 +128,7 @@ def _joint(shapes: Shapes, expr: Expr, item: str, family: str) -> bool:
 
 def _is_column(shapes: Shapes, bodies: tuple[Expr, ...], family: str, item: str) -> bool:
     """Whether an index is whole inside a tile: a feature, or the last axis of streamed values that all scores lack."""
-    if item in shapes.features or item in shapes.short:
+    if item in shapes.features:
         return True
     found = (node for expr in bodies for node in walk(expr) if isinstance(node, Read) and item in free_indices(node))
     reads = [read for read in found if _varies(shapes, read, family)]

@@ -98,7 +98,7 @@ def _folded(value: Expr) -> Expr | None:
         if isinstance(node, Map) and node.op in SCALAR and all(isinstance(arg, Const) for arg in node.args):
             try:
                 return Const(SCALAR[node.op](*(arg.value for arg in node.args if isinstance(arg, Const))))
-            except (ValueError, OverflowError):
+            except (ArithmeticError, ValueError):
                 return Const(float("nan"))
         if isinstance(node, Map) and node.op == "mul" and Const(0.0) in node.args:
             return Const(0.0)

@@ -47,8 +47,9 @@ def head_diversity(Q: Tensor, K: Tensor) -> Tensor:
 
 def map_indicators(Q: Tensor, K: Tensor, LAG: int = 1) -> Tensors:
     weights = causal_map(Q, K)
+    some = torch.where(weights > 0, weights, 1.0)
     return {
-        "ent": torch.special.entr(weights).sum((-2, -1)),
+        "ent": -(some * some.log()).sum((-2, -1)),
         "conc": torch.linalg.matrix_norm(weights),
         "sink": weights[..., 0].mean(-1),
         "loc": weights.diagonal(-LAG, -2, -1).mean(-1),

@@ -10,13 +10,14 @@ CROSS = SHARED | {"m": 19, "n": 37}
 
 
 def causal_scores(Q: Tensor, K: Tensor) -> Tensor:
-    scores = torch.einsum("zhqd,zhkd->zhqk", Q, K) / Q.shape[-1] ** 0.5
+    scores: Tensor = torch.einsum("zhqd,zhkd->zhqk", Q, K) / Q.shape[-1] ** 0.5
     ahead = torch.ones(scores.shape[-2:]).triu(scores.shape[-1] - scores.shape[-2] + 1) > 0
     return scores.masked_fill(ahead, -torch.inf)
 
 
 def wide(Q: Tensor, X: Tensor) -> Tensor:
-    return torch.repeat_interleave(X, Q.shape[1] // X.shape[1], 1)
+    found: Tensor = torch.repeat_interleave(X, Q.shape[1] // X.shape[1], 1)
+    return found
 
 
 def echo_leader(Q: Tensor, K: Tensor, V: Tensor) -> Tensors:
