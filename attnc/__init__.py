@@ -79,8 +79,10 @@ std = _Standard()
 def __getattr__(name: str) -> Any:
     """`attnc.flex_attention`, and what Python functions are traced with: `attnc.jit`, `attnc.sum`, ..."""
     from importlib import import_module
+    from importlib.util import find_spec
 
-    for module in () if name.startswith("_") else ("attnc.trace", "attnc.flex"):
+    elsewhere = name.startswith("_") or find_spec(f"attnc.{name}") is not None  # a module is imported, not asked for
+    for module in () if elsewhere else ("attnc.trace", "attnc.flex"):
         home = import_module(module)
         if name in home.__all__:
             return getattr(home, name)

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 
-from attnc.flex.rules import RESERVED, SCORE, Rules
+from attnc.flex.rules import SCORE, Rules
 from attnc.ir import syntax as syn
 from attnc.ir.node import Node
 from attnc.ir.walk import bottom_up
@@ -45,7 +45,7 @@ class Form:
 def attention_of(form: Form) -> Attention:
     """The attention of a form; the same for all lengths."""
     _watch(form)
-    program = Recording(NAME, {*RESERVED, *(item.name for item in form.rules.params)})
+    program = Recording(NAME, {"Q", "K", "V", *(item.name for item in form.rules.params)})
     with recording(program):
         _written(form)
     attention = syn.Attention(

@@ -53,7 +53,10 @@ class Rows:
         raise self.unread()
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _refuse
-    __lt__ = __le__ = __gt__ = __ge__ = __and__ = __or__ = __neg__ = __bool__ = __matmul__ = _refuse
+    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _refuse
+    __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = __and__ = __rand__ = __or__ = __ror__ = _refuse
+    __xor__ = __rxor__ = __neg__ = __invert__ = __abs__ = __bool__ = __iter__ = __len__ = __float__ = _refuse
+    __hash__ = object.__hash__
 
 
 def read(tensor: torch.Tensor, subs: tuple[Scalar | None, ...]) -> Scalar | Rows:

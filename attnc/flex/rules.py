@@ -1,4 +1,4 @@
-"""What a score and a mask callable say: both run once for each call, on scalars that write down what they do."""
+"""What a score and a mask callable say: both run on scalars that write down what they do."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def check(
         goal = syn.Equals(equals.node, span=here())
     else:
         goal = syn.Gives(_binds(gives or {}), within, span=here())
-    current("a check").statements.append(syn.Check(name, _binds(given or {}), goal, span=here()))
+    current("a check").statements.append(syn.Check(named(name, "a check"), _binds(given or {}), goal, span=here()))
 
 
 def _binds(values: Mapping[Any, object]) -> tuple[syn.Bind, ...]:

@@ -211,8 +211,10 @@ def literal(value: object) -> Value:
         value = value.item()  # type: ignore[attr-defined]
     if isinstance(value, bool):
         return Value(syn.Constant("true" if value else "false"), "bool", value)
-    if isinstance(value, int | float) and not (isinstance(value, float) and math.isnan(value)):
-        return Value(_number(value), "int" if isinstance(value, int) else "real", value)
+    if isinstance(value, int):  # an enumeration's member is one too
+        return Value(_number(int(value)), "int", int(value))
+    if isinstance(value, float) and not math.isnan(value):
+        return Value(_number(float(value)), "real", float(value))
     raise no_value_of(value)
 
 

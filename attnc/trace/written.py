@@ -11,6 +11,7 @@ from attnc.ir import syntax as syn
 from attnc.ir.node import Node
 from attnc.ir.walk import bottom_up
 from attnc.source import Span
+from attnc.trace.names import named
 from attnc.trace.recording import Recording, recording
 from attnc.trace.signature import Declared
 from attnc.trace.tensors import Call, Variable
@@ -57,13 +58,16 @@ def _output(program: Recording, span: Span, name: str | None, value: object, cou
         return value.name
     if not isinstance(value, Laid):
         raise _no_output(value, span)
-    own = name if name is not None else program.fresh("O", alone=count == 1)
+    own = named(name, "an output") if name is not None else program.fresh("O", alone=count == 1)
     place = syn.Place(own, tuple(item.node for item in value.layout), span=value.node.span)
     program.statements.append(syn.Define((place,), value.node, span=value.node.span))
     return own
 
 
 def _no_output(value: object, span: Span) -> AttnError:
+    if isinstance(value, Variable):
+        helps = (f"return it under its own name: `{{{value.name!r}: {value.name}}}`",)
+        return error("A676", f"the tensor `{value.name}` is returned under another name", span, "here", helps=helps)
     if isinstance(value, Call):
         help_ = "give the call a name: `O = attnc.tensor('O'); O[b,h,m,f] = call(..)`"
         return error("A676", "a call is returned", value.place(), "has no name", helps=(help_,))

@@ -413,3 +413,23 @@ def test_nothing_as_large_as_the_scores_is_kept() -> None:
     k = torch.zeros(1, 1, 200_000, 8)
     out = attnc.flex_attention(q[:, :, :64], k, k, mask_mod=lambda b, h, m, n: n == m * 3 + 1)
     assert out.shape == (1, 1, 64, 8)
+
+
+def test_the_program_reads_as_one_writes_it() -> None:
+    slopes, table = torch.rand(HEADS), torch.rand(3 * LENGTH)
+
+    def score(score: Any, b: Any, h: Any, m: Any, n: Any) -> Any:
+        return torch.where(n <= m, score - slopes[h] * (m - n) + table[m - n], -float("inf"))
+
+    rules, _ = recalled(score, (), Call(torch.device("cpu"), torch.float32, {"b": 2, "h": HEADS, "m": 8, "n": 8}))
+    text = attention_of(Form(rules, None, True)).spec.source.text
+    assert (
+        text
+        == """attention flex_attention(Q[b,h,m,e], K[b,g,n,e], V[b,g,n,f], slopes[h], table[table_0]) -> O:
+    require H % G == 0 and G >= 1
+    S[b,h,m,n] = Q * K[b,h // (H // G),n,e] / sqrt(E)
+    Z[b,h,m,n] = S - slopes[h] * (m - n) + table[m - n if m - n >= 0 else m - n + TABLE_0] where n <= m
+    A[b,h,m,n] = softmax[n](Z)
+    O[b,h,m,f] = A * V[b,h // (H // G),n,f]
+"""
+    )

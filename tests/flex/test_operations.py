@@ -129,6 +129,7 @@ REFUSED: dict[str, Operation] = {
     "rows": lambda x, y, p, d, c: torch.ones(4, 4)[p] + x,
     "sum of rows": lambda x, y, p, d, c: torch.ones(4, 4)[p].sum(),
     "function of rows": lambda x, y, p, d, c: torch.exp(torch.ones(4, 4)[:, p]),
+    "compared rows": lambda x, y, p, d, c: torch.ones(4, 4)[p] == 1,
     "real position": lambda x, y, p, d, c: torch.ones(4)[x],
     "too many": lambda x, y, p, d, c: torch.ones(4)[p, d],
     "complex": lambda x, y, p, d, c: torch.ones(4, dtype=torch.complex64)[p],

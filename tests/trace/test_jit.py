@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import enum
 import functools
 import linecache
 import subprocess
@@ -279,6 +280,8 @@ def test_gradients_and_kernels_and_explanation() -> None:
         lambda x: attnc.tensor("\u00e9"),
         lambda x: check("nothing", given={}),
         lambda x: attnc.softmax(x, over=3),
+        lambda x: attnc.jit(lambda X: {"T": X}).to_attn(),
+        lambda x: check("a check", gives={"O": 1}),
     ],
 )
 def test_what_python_cannot_write_is_an_error_with_a_mend(mistake: Any) -> None:
@@ -287,9 +290,14 @@ def test_what_python_cannot_write_is_an_error_with_a_mend(mistake: Any) -> None:
     assert raised.value.diagnostics[0].helps or raised.value.diagnostics[0].notes
 
 
+class Colour(enum.IntEnum):
+    RED = 3
+
+
 def test_numbers_of_numpy_are_numbers() -> None:
     numpy = pytest.importorskip("numpy")
     x = attnc.tensor("X")
+    assert str(x * Colour.RED) == "X * 3"
     assert str(numpy.float64(2.5) * x + numpy.int64(3) - numpy.bool_(True)) == "2.5 * X + 3 - true"
 
 
