@@ -66,7 +66,8 @@ def mask_of(
 
     if padding is not None:
         padding = padding[:, kv_offset : kv_offset + keys]
-        padding = None if bool(padding.all()) else padding
+        known = not torch.compiler.is_compiling()  # what its values are
+        padding = None if known and bool(padding.all()) else padding
     pattern, window = pattern_of(function)
     return Mask(pattern, window, padding, keys, table)
 

@@ -28,9 +28,11 @@ def evaluate(expr: Expr, sizes: Mapping[str, int]) -> Any:
 def whole(expr: Expr, sizes: Mapping[str, int]) -> int:
     """The value of an expression that bounds an axis; error A134 where it is no integer."""
     value = evaluate(expr, sizes)
+    if type(value) is int:
+        return value
     if isinstance(value, float) and not value.is_integer():
         raise _no_value(expr, sizes, f"it is {value}")
-    return int(value) if isinstance(value, bool | float) else value  # a size that is a symbol stays one
+    return int(value) if isinstance(value, (bool, float)) else value  # a size that is a symbol stays one
 
 
 def _no_value(expr: Expr, sizes: Mapping[str, int], reason: str) -> AttnError:

@@ -23,7 +23,7 @@ from attnc.runtime.execute import execute, owned
 from attnc.runtime.gradients import backward_for
 from attnc.runtime.graphs import record, recorded
 from attnc.runtime.memory import enough_memory
-from attnc.runtime.precision import exact, lowered
+from attnc.runtime.precision import autocast, exact, lowered
 from attnc.runtime.program import Program, analyse
 from attnc.runtime.reference import Reference, attention_of, register
 from attnc.runtime.results import result_type
@@ -202,7 +202,9 @@ class Attention:
         return outputs
 
 
-def _lowered(args: tuple[object, ...], named: Mapping[str, object]) -> tuple[tuple[object, ...], dict[str, object]]:
+def _lowered(args: tuple[object, ...], named: Mapping[str, object]) -> tuple[tuple[object, ...], Mapping[str, object]]:
+    if not autocast():
+        return args, named
     return tuple(map(lowered, args)), {name: lowered(value) for name, value in named.items()}
 
 

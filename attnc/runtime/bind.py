@@ -86,8 +86,7 @@ def _sizes(cascade: Cascade, tensors: Mapping[str, torch.Tensor]) -> dict[str, i
     for item in cascade.inputs:
         if item.name not in tensors:
             continue
-        for axis, index in enumerate(item.indices):
-            extent = tensors[item.name].shape[axis]
+        for index, extent in zip(item.indices, tensors[item.name].shape, strict=True):
             if sizes.setdefault(index, extent) != extent:
                 raise _mismatch(index, first[index], sizes[index], item, extent)
             first.setdefault(index, item)

@@ -19,8 +19,9 @@ SERVED = ("cpu", "cuda")
 def common_device(given: Mapping[str, object]) -> torch.device:
     """The device of a call's tensors; scalars follow the others. Error A604 where they disagree or none serves it."""
     tensors = {name: value for name, value in given.items() if isinstance(value, torch.Tensor)}
-    homes = {name: value.device for name, value in tensors.items() if value.layout is torch.jagged or value.dim()}
-    homes = homes or {name: value.device for name, value in tensors.items()}
+    homes = {name: value.device for name, value in tensors.items()}
+    if len(set(homes.values())) > 1:
+        homes = {n: home for n, home in homes.items() if tensors[n].layout is torch.jagged or tensors[n].dim()} or homes
     if len(set(homes.values())) > 1:
         where = ", ".join(f"`{name}` on {device}" for name, device in homes.items())
         helps = ("move them to one device with `.to(..)`",)
@@ -48,7 +49,8 @@ def converted(item: Input, value: object, device: torch.device) -> torch.Tensor:
     _check_rank(item, value)
     if value.dtype in NARROW:  # kernels read 32- and 64-bit integers
         value = value.to(torch.int64)
-    return in_memory(value).to(device)
+    value = in_memory(value)
+    return value if value.device == device else value.to(device)
 
 
 def in_memory(value: torch.Tensor) -> torch.Tensor:
@@ -57,7 +59,9 @@ def in_memory(value: torch.Tensor) -> torch.Tensor:
     A sparse one leaves its zeros out, a negated view keeps its sign beside the memory, PyTorch's own zeros have none.
     """
     value = value if value.layout == torch.strided else value.to_dense()
-    return value.clone() if value._is_zerotensor() else value.resolve_neg()
+    if value._is_zerotensor():
+        return value.clone()
+    return value.resolve_neg() if value.is_neg() else value
 
 
 def _dense(value: torch.Tensor) -> str:

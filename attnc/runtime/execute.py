@@ -18,7 +18,6 @@ from attnc.runtime.streams import Execution, Kernels, StageRun, joint, stream
 from attnc.runtime.types import compute_type, value_types
 
 
-@exact
 def execute(
     program: Program,
     bound: Bound,
@@ -43,7 +42,6 @@ def execute(
     return {name: call.values[name] for name in held} | outputs, runs
 
 
-@exact
 def again(program: Program, bound: Bound, place: Target, names: Iterable[str]) -> dict[str, torch.Tensor]:
     """The tensors of a call, and those that these host stages compute from them."""
     call = Execution(program, bound, place, value_types(program.explicit, bound.types), dict(bound.tensors))
@@ -73,10 +71,11 @@ def _defaults(call: Execution) -> dict[str, torch.Tensor]:
         return {}
     asked = Cascade("defaults", call.cascade.inputs, call.cascade.options, call.cascade.ranges, (), (), ())
     compute = compute_type(call.bound.types)
-    result = interpret(asked, call.values, dtype=compute, sizes=call.bound.sizes, keep=missing)
+    result = exact(interpret)(asked, call.values, dtype=compute, sizes=call.bound.sizes, keep=missing)
     return {name: result.values[name].to(call.bound.device) for name in missing}
 
 
+@exact
 def _host(call: Execution, stage: Host) -> StageRun:
     own = call.program.needs[stage.name].cascade
     assert own is not None, "a host stage has a cascade of its own"

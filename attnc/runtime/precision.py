@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
@@ -13,6 +12,11 @@ from attnc.runtime.convert import REALS, SERVED
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def autocast() -> bool:
+    """Whether this is a region that casts."""
+    return torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda")
 
 
 def lowered(value: object) -> object:
@@ -28,12 +32,9 @@ def exact(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def own(*args: P.args, **named: P.kwargs) -> R:
-        regions = [kind for kind in SERVED if torch.is_autocast_enabled(kind)]
-        if not regions:
+        if not autocast():
             return function(*args, **named)
-        with ExitStack() as stack:
-            for kind in regions:
-                stack.enter_context(torch.autocast(kind, enabled=False))
+        with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
             return function(*args, **named)
 
     return own

@@ -98,7 +98,7 @@ class Program:
                     found[first.name] = joined, Program(key, self.stated, joined.cascade, plan)
         return found
 
-    @property
+    @cached_property
     def heavy(self) -> tuple[Host, ...]:
         """The host stages that are a slower path."""
         return tuple(stage for stage in self.plan.stages if isinstance(stage, Host) and stage.heavy)
