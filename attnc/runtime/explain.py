@@ -162,7 +162,7 @@ def _tiles(stage: Stream, program: Program, setting: Setting) -> Tiles | None:
     dtypes = {name: DTYPES[kind] for name, kind in types.items()}
     cutting = program.cuttings[stage.name]
     rows = cutting.rows(setting.shape) if cutting.known(setting.shape) else None
-    place = setting.target if rows is None else setting.target.for_rows(rows)
+    place = setting.target if rows is None else setting.target.for_rows(rows, exact=walks_one_index(stage))
     return choose_tiles(stage, program.explicit, place, dtypes, {index: setting.shape[index] for index in needed})
 
 

@@ -17,7 +17,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from attnc.ir.cascade import Cascade, Size
-from attnc.ir.sizes import whole
+from attnc.ir.sizes import remembered, whole
 from attnc.ir.stage import Segment, Stream
 from attnc.ir.target import Target
 from attnc.ir.walk import walk
@@ -47,6 +47,9 @@ class Cutting:
         forced = os.environ.get("ATTNC_SPANS", "")
         if forced.isdecimal() and int(forced) > 0:
             return int(forced)
+        return remembered(sizes, self, ("spans", target), lambda: self._chosen(sizes, target))
+
+    def _chosen(self, sizes: Sizes, target: Target) -> int:
         workers, jobs = WORKERS[target.kind], self._jobs(sizes, target)
         if not jobs or jobs * SCARCE > workers or self._longest(sizes) < SHORT or not self._mostly_seen(sizes):
             return 1
