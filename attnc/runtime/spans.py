@@ -72,6 +72,13 @@ class Cutting:
         """The rows of a call, over all tiles; None where a stage has no rows."""
         return None if self.stage.parallel is None else self._extent(self.stage.parallel, sizes)
 
+    def place(self, sizes: Sizes, target: Target) -> Target:
+        """The machine with the tiles that a call's rows ask for; few of them need one index alone that is walked."""
+        rows = self.rows(sizes)
+        walked = {item.index for item in self.stage.monoid.segments} - {None}
+        exact = self.stage.columns is None and len(walked) == 1
+        return target if rows is None else target.for_rows(rows, exact=exact)
+
     def _jobs(self, sizes: Sizes, target: Target) -> int:
         tiles = prod(-(-self._extent(index, sizes) // target.rows[0]) for index in self.stage.tiled)
         return tiles * prod(self._extent(index, sizes) for index in self.stage.grid)

@@ -172,13 +172,7 @@ def _place(call: Execution, stage: Stream) -> Target | Kernels:
     """Where a stage runs, as its number of rows asks."""
     if not isinstance(call.place, Target):
         return call.place
-    rows = call.program.cuttings[stage.name].rows(call.bound.sizes)
-    return call.place if rows is None else call.place.for_rows(rows, exact=walks_one_index(stage))
-
-
-def walks_one_index(stage: Stream) -> bool:
-    """Whether values can lie side by side along what is streamed."""
-    return stage.columns is None and len({item.index for item in stage.monoid.segments} - {None}) == 1
+    return call.program.cuttings[stage.name].place(call.bound.sizes, call.place)
 
 
 def _asked(call: Execution, stage: Stream) -> tuple[dict[str, DType], dict[str, int]]:
