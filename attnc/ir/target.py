@@ -91,7 +91,7 @@ def _tile(rows: int) -> int:
 
 @cache
 def _with_few_rows(target: Target, rows: int) -> Target:
-    return replace(target, rows=(rows,), keys=(256,) if rows < WHOLE else target.keys)
+    return replace(target, rows=(rows,), keys=target.keys[:1] if rows < WHOLE else target.keys)
 
 
 THREADS = 2048  # of a multiprocessor
