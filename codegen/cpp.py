@@ -73,9 +73,9 @@ class Writer:
         return [f"{number:3d} | {line}" for number, line in enumerate(self.kernel.spec, 1) if line.strip()]
 
     def lanes(self) -> str:
-        """How many values of a tile's rows lie side by side."""
-        parallel = self.kernel.parallel
-        return f"width<{ELEMENT[self.kernel.compute]}>({parallel.tile if parallel else 1})"
+        """How many values of a tile lie side by side."""
+        lanes = self.printer.parallel
+        return f"width<{ELEMENT[self.kernel.compute]}>({self.printer.axes[lanes].tile if lanes else 1})"
 
     # ---- what is known before a job runs -----------------------------------------------------
 

@@ -30,8 +30,7 @@ class Memory(Products):
             for test in load.when
             if not isinstance(test, k.Inside)
         ]
-        if self.parallel in kind.axes:
-            tests.append(f"{self.parallel}_ < {self.parallel}_count")
+        tests += self._ends(kind.axes)
         for place, sub in enumerate(load.subs):
             if not isinstance(sub, k.Coord | k.Const):
                 tests.append(f"(uint64_t){spots[place]} < (uint64_t){tensor}_n[{place}]")
@@ -60,8 +59,12 @@ class Memory(Products):
         text = self.text(value)
         real = param.dtype in ("float32", "float64", "float16", "bfloat16")
         text = f"stored<{kind}>({self.text(plain)})" if real else f"({kind})({text})"
-        guard = f"if ({self.parallel}_ < {self.parallel}_count) " if self.parallel in axes else ""
+        guard = f"if ({' && '.join(self._ends(axes))}) " if self._ends(axes) else ""
         return [*before, *self._by_rows(axes, f"{guard}{tensor}[{address}] = {text};")]
+
+    def _ends(self, axes: tuple[str, ...]) -> list[str]:
+        """The tests that keep rows and lanes inside their axes."""
+        return [f"{axis}_ < {axis}_count" for axis in dict.fromkeys((self.rows, self.parallel)) if axis in axes]
 
     def _square(self, access: k.Load | k.Store, axes: tuple[str, ...]) -> str | None:
         """How rows of memory are the columns of a tile: its rows, origin, strides, lengths; None where they are not."""

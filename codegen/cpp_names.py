@@ -18,6 +18,19 @@ ELEMENT |= {"int64": "int64_t", "int32": "int32_t", "bool": "bool"}
 STACK = 2 << 20  # bytes of arrays that a thread's stack surely has room for
 
 
+FEW = 16
+"""Rows of a tile that fill the widest vector of floats."""
+
+
+def lanes_of(kernel: Kernel) -> str | None:
+    """The index along which values lie side by side: the rows, or what is streamed where a tile has few rows."""
+    if kernel.parallel is None:
+        return None
+    streamed = [axis.index for axis in kernel.axes if axis.extent is None]
+    few = kernel.parallel.tile < FEW and kernel.columns is None and not kernel.serial
+    return streamed[0] if few and len(streamed) == 1 else kernel.parallel.index
+
+
 @dataclass
 class Names:
     """Knows which arrays a kernel has and which of its loads are read in place."""
@@ -32,8 +45,9 @@ class Names:
         """Takes the kernel's types and finds the loads that only matrix products read."""
         self.named = dict(self.kernel.types)
         self.axes = {axis.index: axis for axis in (*self.kernel.axes, *self.kernel.grid, *self.kernel.tiled)}
-        self.parallel = self.kernel.parallel.index if self.kernel.parallel else None
-        self.steps = {axis.index: axis.tile for axis in self.kernel.tiled if axis != self.kernel.parallel}
+        self.parallel = lanes_of(self.kernel)
+        self.rows = self.kernel.parallel.index if self.kernel.parallel else None
+        self.steps = {axis.index: axis.tile for axis in self.kernel.tiled if axis.index != self.parallel}
         self.plain = {dot for dots in compared(self.kernel) if not all(map(self._has_rows, dots)) for dot in dots}
         self.viewable = self._viewable()
         self.turned = self._turned()
@@ -52,7 +66,7 @@ class Names:
             for node in walk(statement):
                 if isinstance(node, k.Load):
                     (plain if self._in_place(node) else elsewhere).add(node.name)
-                if isinstance(node, k.Dot) and self.is_matmul(node):
+                if isinstance(node, k.Dot) and (self.is_few(node) or (self.is_matmul(node) and not self.few)):
                     continue
                 elsewhere |= {child.name for child in _direct(node) if isinstance(child, k.Use)}
         return plain - elsewhere
@@ -67,23 +81,58 @@ class Names:
         return (*self.kernel.setup, *self.kernel.loops, *self.kernel.finish)
 
     def is_across(self, dot: k.Dot) -> bool:
-        """Whether a product sums over the tile's rows."""
-        return self.parallel is not None and dot.over == self.parallel
+        """Whether a product sums over the lanes, and its columns are whole vectors."""
+        if self.parallel is None or dot.over != self.parallel:
+            return False
+        return self.kernel.serial or self._length(self.columns_of(dot)) % FEW == 0
+
+    def columns_of(self, dot: k.Dot) -> str:
+        """The axis of a product's second operand that is not summed over."""
+        assert isinstance(dot.b, k.Use)
+        (found,) = (axis for axis in self.named[dot.b.name].axes if axis != dot.over)
+        return found
 
     def is_matmul(self, dot: k.Dot) -> bool:
-        """Whether the matrix kernel takes a product: one with rows of the tile, and so all it is compared with."""
+        """Whether the matrix kernel takes a product: one with lanes, and so all it is compared with."""
         return dot not in self.plain and self._has_rows(dot)
 
     def _has_rows(self, dot: k.Dot) -> bool:
+        return dot.over != self.parallel and len(self._with_lanes(dot)) == 1
+
+    def _with_lanes(self, dot: k.Dot) -> list[k.Use]:
+        operands = [item for item in (dot.a, dot.b) if isinstance(item, k.Use)]
+        return [item for item in operands if self.parallel is not None and self.parallel in self.named[item.name].axes]
+
+    @property
+    def few(self) -> bool:
+        """Whether a tile has few rows, and lanes lie along what is streamed."""
+        return self.rows != self.parallel
+
+    def is_few(self, dot: k.Dot) -> bool:
+        """Whether a product of few rows takes what is streamed from where it lies: keys of scores, or values."""
+        if not self.few or dot in self.plain:
+            return False
+        wide = dot.over == self.parallel
+        rows, streamed = (dot.a, dot.b) if wide else self.operands(dot) if self._has_rows(dot) else (dot.a, dot.a)
+        rows, streamed = (rows, streamed) if wide else (streamed, rows)
+        assert isinstance(rows, k.Use)
+        assert isinstance(streamed, k.Use)
+        own = self._layout(self.named[rows.name].axes)
+        return own == (self.rows, dot.over) and self._layout(self.named[streamed.name].axes)[-1:] == (self.parallel,)
+
+    def operands(self, dot: k.Dot) -> tuple[k.Use, k.Use]:
+        """The operand that has the lanes, and the other."""
         assert isinstance(dot.a, k.Use)
-        return self.parallel is not None and self.parallel in self.named[dot.a.name].axes
+        assert isinstance(dot.b, k.Use)
+        (wide,) = self._with_lanes(dot)
+        return (dot.a, dot.b) if wide is dot.a else (dot.b, dot.a)
 
     def _in_place(self, load: k.Load) -> bool:
         kind = self.named[load.name]
         edges = all(isinstance(test, k.Inside) for test in load.when)
         return (
             self.parallel is not None
-            and self.parallel not in kind.axes
+            and self.rows not in kind.axes
             and len(kind.axes) == 2
             and edges
             and kind.dtype in ("float32", "float64", "bfloat16", "float16")
@@ -138,7 +187,7 @@ class Names:
 
     def _count(self, axis: str) -> str:
         """How many of them a loop goes through."""
-        if axis == self.parallel:
+        if axis in (self.parallel, self.rows):
             return str(self.axes[axis].tile)
         if axis in self.steps:
             return f"{axis}_count"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from attnc.codegen.cpp_names import ELEMENT
 from attnc.codegen.cpp_nests import Nests
@@ -56,14 +56,14 @@ class Products(Nests):
 
     def product(self, target: str, node: k.Dot, keep: str = "") -> list[str]:
         """A matrix product into an array; `keep` adds it to what is there, each column times a factor."""
-        a, b = node.a, node.b
-        assert isinstance(a, k.Use)
-        assert isinstance(b, k.Use)
+        if self.is_few(node) and (found := self._few(target, node, keep)):
+            return found
         if self.is_across(node):
             stride = self._length(self._layout(self.named[target].axes)[1])
-            return self._across(f"&v_{target}[0][0]", str(stride), node, "")
+            return self._across(f"&v_{target}[0][0]", str(stride), node, keep.removeprefix(", "))
         if not self.is_matmul(node):
-            return self._plain_dot(target, a, b, node.over)
+            return self.reduced(target, k.Reduce("sum", k.Map("mul", (node.a, node.b)), node.over))
+        a, b = self.operands(node)
         (row,) = (axis for axis in self.named[b.name].axes if axis != node.over)
         pointer, w_row, w_depth = self._strided(b.name, row, node.over)
         assert self.parallel is not None
@@ -72,9 +72,28 @@ class Products(Nests):
         operands = f"{pointer}, {w_row}, {w_depth}, &v_{a.name}[0][0]"
         return [f"matmul<{tile}>({counts}, &v_{target}[0][0], {operands}{keep});"]
 
+    def _few(self, target: str, node: k.Dot, keep: str) -> list[str]:
+        """A product of few rows with keys or values that are read where they lie; none where they are an array."""
+        wide = node.over == self.parallel
+        streamed, rows = (node.b, node.a) if wide else self.operands(node)
+        assert isinstance(streamed, k.Use)
+        assert isinstance(rows, k.Use)
+        if streamed.name not in self.views:
+            return []
+        lanes, count = self.parallel or "", self._length(self.rows or "")
+        (other,) = (axis for axis in self.named[streamed.name].axes if axis != lanes)
+        pointer, row, step = self.placed(self.views[streamed.name], lanes, other)
+        operands = f"{pointer}, {row}, {step}, &v_{rows.name}[0][0], {self._length(node.over)}"
+        place, length = f"&v_{target}[0][0]", self._count(other)
+        if not wide:
+            return [f"few_scores<{count}, {self._length(lanes)}>({lanes}_count, {length}, {place}, {operands});"]
+        zeros = [] if keep else self.written(target, k.Const(0.0, self.named[target].dtype))
+        stride = self._length(other)
+        return [*zeros, f"few_values<{count}>({lanes}_count, {length}, {place}, {stride}, {operands});"]
+
     def turn(self, name: str) -> list[str]:
         """A tile with its rows first, if a product sums over them."""
-        if name not in self.turned:
+        if name not in self.turned or name in self.views:
             return []
         row, other = self.parallel or "", self._layout(self.named[name].axes)[0]
         rows, others = self._length(row), self._length(other)
@@ -105,9 +124,6 @@ class Products(Nests):
         at = [self._offset(self.text(sub), statement, place) for place, sub in enumerate(statement.subs)]
         places = " + ".join(f"{position} * {tensor}_s[{place}]" for place, position in enumerate(at))
         return [*before, *self.over(self._layout(kind.axes), [f"{tensor}[{places}] += {self.text(value)};"])]
-
-    def _plain_dot(self, target: str, a: k.Use, b: k.Use, over: str) -> list[str]:
-        return self.reduced(target, k.Reduce("sum", k.Map("mul", (a, b)), over))
 
     def _strided(self, name: str, row: str, over: str) -> tuple[str, str, str]:
         """A pointer to an operand without the parallel index, and its strides along two axes."""
@@ -152,7 +168,11 @@ class Products(Nests):
     def _accumulated(self, update: k.Update) -> list[str] | None:
         """A matrix product added to its state where it lies, whose columns are first multiplied by what they keep."""
         dot, own = update.lift, self.named[update.state]
-        if update.op != "sum" or not isinstance(dot, k.Dot) or not self.is_matmul(dot) or self.type_of(dot) != own:
+        if update.op != "sum" or not isinstance(dot, k.Dot) or self.type_of(dot) != own:
+            return None
+        if self.is_across(dot) or (self.is_few(dot) and dot.over == self.parallel):
+            return self._added_across(update, dot)
+        if not self.is_matmul(dot):
             return None
         match update.keep:
             case ():
@@ -162,6 +182,12 @@ class Products(Nests):
             case _:
                 return None
         return self.product(update.state, dot, f", {keep}")
+
+    def _added_across(self, update: k.Update, dot: k.Dot) -> list[str]:
+        """A product over the lanes added to its state, after what the state keeps."""
+        width, element = self._length(self.columns_of(dot)), ELEMENT[self.named[update.state].dtype]
+        kept = self.assign(update.state, _updated(replace(update, lift=None))) if update.keep else []
+        return [*kept, *self.product(update.state, dot, f", ones<{width}, {element}>.values")]
 
     def _columns(self, kind: TileType) -> TileType:
         """One value for each column of a tile."""

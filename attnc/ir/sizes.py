@@ -5,17 +5,53 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from attnc.diagnostics import AttnError, error
 from attnc.ir.cascade import Cascade, Choose, Const, Expr, Map, Size
 from attnc.ir.operators import COMPARISONS
 
 Number = bool | int | float
+T = TypeVar("T")
+
+
+class Extents(dict[str, int]):
+    """The extents of a call, which remember what follows from them for calls with the same ones."""
+
+    __slots__ = ("memory",)
+
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        """Shares its memory with all that are equal."""
+        super().__init__(sizes)
+        key = tuple(sizes.items())
+        if key not in _MEMORIES and len(_MEMORIES) >= MOST_EXTENTS:
+            _MEMORIES.clear()
+        self.memory = _MEMORIES.setdefault(key, {})
+
+
+MOST_EXTENTS, MOST_FACTS = 256, 8192
+_MEMORIES: dict[tuple[tuple[str, int], ...], dict[tuple[int, Any], tuple[object, Any]]] = {}
+
+
+def remembered(sizes: Mapping[str, int], owner: object, about: Any, computed: Callable[[], T]) -> T:
+    """What follows from extents for an owner, computed once for all calls that have them."""
+    if type(sizes) is not Extents:
+        return computed()
+    place = (id(owner), about)
+    found = sizes.memory.get(place)
+    if found is None or found[0] is not owner:  # which is held, so that no other has its identity
+        if len(sizes.memory) >= MOST_FACTS:
+            sizes.memory.clear()
+        found = sizes.memory[place] = (owner, computed())
+    return cast(T, found[1])
 
 
 def evaluate(expr: Expr, sizes: Mapping[str, int]) -> Any:
     """The value of an expression over sizes and constants, with the language's `//` and `%`; error A134 if none."""
+    return remembered(sizes, expr, None, lambda: _evaluated(expr, sizes))
+
+
+def _evaluated(expr: Expr, sizes: Mapping[str, int]) -> Any:
     try:
         value = _value(expr, sizes)
     except (ArithmeticError, ValueError) as reason:

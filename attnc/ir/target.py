@@ -66,14 +66,32 @@ class Target:
         """Rows that the smallest tile holds."""
         return self.rows[-1]
 
-    def for_rows(self, rows: int) -> Target:
-        """The machine for calls of so many rows: of few it makes one small tile, of more what is best for long ones."""
-        return _with_few_rows(self) if rows <= self.few else self
+    @property
+    def with_whole_vectors(self) -> Target:
+        """The same without tiles of fewer rows than fill a vector."""
+        return self if self.rows[-1] >= WHOLE else _with_few_rows(self, WHOLE)
+
+    def for_rows(self, rows: int, *, exact: bool = False) -> Target:
+        """The machine for calls of so many rows: of few it makes one small tile, of more what is best for long ones.
+
+        With `exact` a CPU's tile has hardly more rows than the call.
+        """
+        if rows > self.few:
+            return self
+        return _with_few_rows(self, _tile(rows) if exact and self.kind == "cpu" else self.few)
+
+
+WHOLE = 16  # rows of a tile that fill the widest vector of floats
+
+
+def _tile(rows: int) -> int:
+    """The smallest tile of so many rows."""
+    return next(few for few in (1, 2, 4, 8, 16) if few >= rows)
 
 
 @cache
-def _with_few_rows(target: Target) -> Target:
-    return replace(target, rows=target.rows[-1:])
+def _with_few_rows(target: Target, rows: int) -> Target:
+    return replace(target, rows=(rows,), keys=target.keys[:1] if rows < WHOLE else target.keys)
 
 
 THREADS = 2048  # of a multiprocessor

@@ -12,7 +12,7 @@ import torch
 
 from attnc.diagnostics import AttnError, Diagnostic, error
 from attnc.ir.cascade import Cascade, Input, Range, Size
-from attnc.ir.sizes import evaluate, whole
+from attnc.ir.sizes import Extents, evaluate, whole
 from attnc.ir.walk import walk
 from attnc.runtime.convert import common_device, converted
 
@@ -37,6 +37,8 @@ def bind(cascade: Cascade, args: Sequence[object], named: Mapping[str, object]) 
     device = common_device(given)
     tensors = {item.name: converted(item, given[item.name], device) for item in cascade.inputs if item.name in given}
     sizes = _sizes(cascade, tensors)
+    if all(type(extent) is int for extent in sizes.values()):  # a compiler's symbols are none
+        sizes = Extents(sizes)
     _check_requires(cascade, sizes)
     return Bound(tensors, sizes, device)
 

@@ -161,8 +161,7 @@ def _tiles(stage: Stream, program: Program, setting: Setting) -> Tiles | None:
     types = value_types(program.explicit, setting.types)
     dtypes = {name: DTYPES[kind] for name, kind in types.items()}
     cutting = program.cuttings[stage.name]
-    rows = cutting.rows(setting.shape) if cutting.known(setting.shape) else None
-    place = setting.target if rows is None else setting.target.for_rows(rows)
+    place = cutting.place(setting.shape, setting.target) if cutting.known(setting.shape) else setting.target
     return choose_tiles(stage, program.explicit, place, dtypes, {index: setting.shape[index] for index in needed})
 
 

@@ -17,7 +17,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from attnc.ir.cascade import Cascade, Size
-from attnc.ir.sizes import whole
+from attnc.ir.sizes import remembered, whole
 from attnc.ir.stage import Segment, Stream
 from attnc.ir.target import Target
 from attnc.ir.walk import walk
@@ -47,6 +47,9 @@ class Cutting:
         forced = os.environ.get("ATTNC_SPANS", "")
         if forced.isdecimal() and int(forced) > 0:
             return int(forced)
+        return remembered(sizes, self, ("spans", target), lambda: self._chosen(sizes, target))
+
+    def _chosen(self, sizes: Sizes, target: Target) -> int:
         workers, jobs = WORKERS[target.kind], self._jobs(sizes, target)
         if not jobs or jobs * SCARCE > workers or self._longest(sizes) < SHORT or not self._mostly_seen(sizes):
             return 1
@@ -68,6 +71,13 @@ class Cutting:
     def rows(self, sizes: Sizes) -> int | None:
         """The rows of a call, over all tiles; None where a stage has no rows."""
         return None if self.stage.parallel is None else self._extent(self.stage.parallel, sizes)
+
+    def place(self, sizes: Sizes, target: Target) -> Target:
+        """The machine with the tiles that a call's rows ask for; few of them need one index alone that is walked."""
+        rows = self.rows(sizes)
+        walked = {item.index for item in self.stage.monoid.segments} - {None}
+        exact = self.stage.columns is None and len(walked) == 1
+        return target if rows is None else target.for_rows(rows, exact=exact)
 
     def _jobs(self, sizes: Sizes, target: Target) -> int:
         tiles = prod(-(-self._extent(index, sizes) // target.rows[0]) for index in self.stage.tiled)

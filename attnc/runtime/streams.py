@@ -12,7 +12,7 @@ import torch
 from attnc.compiler import rivals
 from attnc.ir.cascade import Cascade
 from attnc.ir.kernel import DType
-from attnc.ir.sizes import whole
+from attnc.ir.sizes import Extents, whole
 from attnc.ir.stage import Stream
 from attnc.ir.target import Target
 from attnc.runtime.bind import Bound
@@ -130,7 +130,7 @@ def _split(call: Execution, stage: Stream, spans: int) -> StageRun:
     states = _kernel(own, cut.spans, _place(own, cut.spans))
     tile = max(axis.tile for axis in states.kernel.axes if axis.extent is None)
     spans, reach = call.program.cuttings[stage.name].lengths(call.bound.sizes, spans, tile)
-    sizes = {**call.bound.sizes, cut.span: spans, cut.reach: reach}
+    sizes = Extents({**call.bound.sizes, cut.span: spans, cut.reach: reach})
     own = replace(own, bound=replace(call.bound, sizes=sizes))
     _launch(own, cut.spans, states)
     merge = _run(own, cut.merge)
@@ -172,8 +172,7 @@ def _place(call: Execution, stage: Stream) -> Target | Kernels:
     """Where a stage runs, as its number of rows asks."""
     if not isinstance(call.place, Target):
         return call.place
-    rows = call.program.cuttings[stage.name].rows(call.bound.sizes)
-    return call.place if rows is None else call.place.for_rows(rows)
+    return call.program.cuttings[stage.name].place(call.bound.sizes, call.place)
 
 
 def _asked(call: Execution, stage: Stream) -> tuple[dict[str, DType], dict[str, int]]:

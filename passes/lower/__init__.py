@@ -28,7 +28,8 @@ def lower(
     After    setup, loops that fold tiles into states, stores
     Holds    because each tile is folded as the monoid says, and folding the identity changes nothing.
 
-    A segment whose values would carry three axes is walked point by point in place of tiles.
+    A segment whose values would carry three axes is walked point by point in place of tiles. Rows lie side by side
+    then, and are as many as fill a vector.
     """
     tiles = choose_tiles(stream, cascade, target, dtypes, extents)
     points: frozenset[int] = frozenset()
@@ -38,6 +39,7 @@ def lower(
             return lowering.kernel()
         except NeedsPointsError:
             points |= {lowering.segment}
+            tiles = choose_tiles(stream, cascade, target.with_whole_vectors, dtypes, extents)
 
 
 __all__ = ["NotLoweredError", "lower"]

@@ -3,6 +3,7 @@
 #include "functions.h"
 #include "halves.h"
 #include "matmul.h"
+#include "few.h"
 #include "rows.h"
 
 namespace attnc {
