@@ -208,11 +208,9 @@ def _apart(ends: Ends, stretches: list[Stretch]) -> list[Stretch]:
         hi = item.hi
         if place + 1 < len(groups):
             hi = ends.smallest([ends.up(hi), ends.end])
-            if groups[place + 1].ends:
-                hi = ends.smallest([hi, groups[place + 1].lo])
+            if groups[-1].ends:  # which takes all from where it begins
+                hi = ends.smallest([hi, groups[-1].lo])
         found.append(_clipped(ends, item, lo, ends.named("hi", hi)))
-    if len(found) > 1 and found[-1].ends and found[0].starts and len(groups) == 2:
-        return found
     return found
 
 

@@ -1,0 +1,34 @@
+"""Conditions that leave several stretches of the stream: every position is visited once, wherever their ends lie."""
+
+import pytest
+import torch
+
+import attnc
+from attnc.contract import judge, references
+from tests.programs.run import outputs_on
+
+TESTS = {
+    "start, middle, end": "n < a or (a <= n and n < c) or n >= c",
+    "with gaps": "n < a or (a + 2 <= n and n < c - 1) or n > c",
+    "start and end": "n < a or n >= c",
+    "two in the middle": "(a <= n and n < a + 3) or (c <= n and n < c + 5)",
+    "by row": "n < m - c or (m - a <= n and n <= m) or n >= m + c",
+}
+ENDS = ((0, 0), (3, 5), (3, 70), (64, 64), (60, 130), (100, 190), (200, 200), (130, 7))
+
+
+@pytest.mark.parametrize("target", ["cpu", "sm_90"])
+@pytest.mark.parametrize("name", TESTS)
+def test_every_position_is_visited_once(name: str, target: str) -> None:
+    spec = "attention p(Q[m,e], K[n,e], V[n,f], a[]: int, c[]: int) -> O:\n    S[m,n] = Q * K\n"
+    spec += f"    A[m,n] = sigmoid(S) where {TESTS[name]}\n    O[m,f] = A * V"
+    attention = attnc.compile(spec, strict=True)
+    dice = torch.Generator().manual_seed(1)
+    given = {"Q": (37, 8), "K": (197, 8), "V": (197, 16)}
+    inputs = {item: torch.randn(shape, generator=dice) for item, shape in given.items()}
+    for ends in ENDS:
+        inputs |= {item: torch.tensor(end) for item, end in zip("ac", ends, strict=True)}
+        found = outputs_on(attention, inputs, target)
+        wanted = references(attention.program().stated, inputs, {item: value.dtype for item, value in found.items()})
+        verdicts = [judge(item, value, wanted[item]) for item, value in found.items()]
+        assert all(verdict.passed for verdict in verdicts), (ends, verdicts)
