@@ -170,7 +170,7 @@ class Products(Nests):
         dot, own = update.lift, self.named[update.state]
         if update.op != "sum" or not isinstance(dot, k.Dot) or self.type_of(dot) != own:
             return None
-        if self.is_across(dot) or (self.is_few(dot) and dot.over == self.parallel):
+        if self.is_across(dot) or self._takes_values(dot):
             return self._added_across(update, dot)
         if not self.is_matmul(dot):
             return None
@@ -182,6 +182,11 @@ class Products(Nests):
             case _:
                 return None
         return self.product(update.state, dot, f", {keep}")
+
+    def _takes_values(self, dot: k.Dot) -> bool:
+        """Whether few rows are multiplied with values that are read where they lie."""
+        assert isinstance(dot.b, k.Use)
+        return self.is_few(dot) and dot.over == self.parallel and dot.b.name in self.views
 
     def _added_across(self, update: k.Update, dot: k.Dot) -> list[str]:
         """A product over the lanes added to its state, after what the state keeps."""

@@ -30,7 +30,8 @@ class Target:
     `real` of float32 ones, `functions` exponentials and the like, `vector` other operations, `chip` bytes from the
     cache that all share. `rows` and `keys` are the tile sides to choose from. To GPUs belong the numbers of `warps` a
     program may have, the `stages` of loads ahead, the `registers` of a thread, what it has `spent` on what, and the
-    `pool` of a multiprocessor.
+    `pool` of a multiprocessor. A kernel that is `alone` may add up a score in another order than kernels elsewhere: no
+    backward compares with what it gives.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Target:
     pool: int = 0
     spent: Registers | None = None
     capability: int = 0
+    alone: bool = False
 
     def resident(self, registers: int, shared: int, warps: int) -> int:
         """How many programs a multiprocessor holds at once."""
@@ -71,14 +73,19 @@ class Target:
         """The same without tiles of fewer rows than fill a vector."""
         return self if self.rows[-1] >= WHOLE else _with_few_rows(self, WHOLE)
 
+    @property
+    def for_plain_calls(self) -> Target:
+        """The machine for calls that nothing is differentiated of."""
+        return _alone(self)
+
     def for_rows(self, rows: int, *, exact: bool = False) -> Target:
         """The machine for calls of so many rows: of few it makes one small tile, of more what is best for long ones.
 
-        With `exact` a CPU's tile has hardly more rows than the call.
+        With `exact` a CPU's tile has hardly more rows than the call, if it is alone.
         """
         if rows > self.few:
             return self
-        return _with_few_rows(self, _tile(rows) if exact and self.kind == "cpu" else self.few)
+        return _with_few_rows(self, _tile(rows) if exact and self.alone and self.kind == "cpu" else self.few)
 
 
 WHOLE = 16  # rows of a tile that fill the widest vector of floats
@@ -87,6 +94,11 @@ WHOLE = 16  # rows of a tile that fill the widest vector of floats
 def _tile(rows: int) -> int:
     """The smallest tile of so many rows."""
     return next(few for few in (1, 2, 4, 8, 16) if few >= rows)
+
+
+@cache
+def _alone(target: Target) -> Target:
+    return replace(target, alone=True)
 
 
 @cache

@@ -197,7 +197,7 @@ class Attention:
                 outputs, call = differentiable(program, bound, wanted)
                 self.ran(call)
                 return outputs
-            outputs, runs = execute(program, bound, target)
+            outputs, runs = execute(program, bound, target.for_plain_calls)
         self.last_run = Run(tuple(runs))
         return outputs
 

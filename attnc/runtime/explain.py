@@ -161,7 +161,9 @@ def _tiles(stage: Stream, program: Program, setting: Setting) -> Tiles | None:
     types = value_types(program.explicit, setting.types)
     dtypes = {name: DTYPES[kind] for name, kind in types.items()}
     cutting = program.cuttings[stage.name]
-    place = cutting.place(setting.shape, setting.target) if cutting.known(setting.shape) else setting.target
+    place = (
+        cutting.place(setting.shape, setting.target.for_plain_calls) if cutting.known(setting.shape) else setting.target
+    )
     return choose_tiles(stage, program.explicit, place, dtypes, {index: setting.shape[index] for index in needed})
 
 

@@ -16,10 +16,11 @@ from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING
 
-from attnc.ir.cascade import Cascade, Size
+from attnc.ir.cascade import Cascade, Map, Size
 from attnc.ir.sizes import remembered, whole
 from attnc.ir.stage import Segment, Stream
 from attnc.ir.target import Target
+from attnc.ir.types import type_of, types_of
 from attnc.ir.walk import walk
 
 if TYPE_CHECKING:
@@ -72,11 +73,18 @@ class Cutting:
         """The rows of a call, over all tiles; None where a stage has no rows."""
         return None if self.stage.parallel is None else self._extent(self.stage.parallel, sizes)
 
+    @cached_property
+    def _compares(self) -> bool:
+        """Whether the program asks if two real values are equal: they have to be computed in one order everywhere."""
+        types = types_of(self.cascade)
+        tests = (node for node in walk(self.cascade) if isinstance(node, Map) and node.op in ("eq", "ne"))
+        return any(type_of(arg, types.__getitem__) == "real" for test in tests for arg in test.args)
+
     def place(self, sizes: Sizes, target: Target) -> Target:
         """The machine with the tiles that a call's rows ask for; few of them need one index alone that is walked."""
         rows = self.rows(sizes)
         walked = {item.index for item in self.stage.monoid.segments} - {None}
-        exact = self.stage.columns is None and len(walked) == 1
+        exact = self.stage.columns is None and len(walked) == 1 and not self._compares
         return target if rows is None else target.for_rows(rows, exact=exact)
 
     def _jobs(self, sizes: Sizes, target: Target) -> int:
