@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from attnc.cli import add_json, add_spec, option_values
 from attnc.diagnostics import error
 
-PASSES = ("parse", "names", "expand", "monotone", "factor", "flatten", "apart", "plan", "split")
+PASSES = ("parse", "names", "expand", "choices", "monotone", "factor", "flatten", "apart", "plan", "split")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

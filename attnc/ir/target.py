@@ -93,7 +93,7 @@ WHOLE = 16  # rows of a tile that fill the widest vector of floats
 
 def _tile(rows: int) -> int:
     """The smallest tile of so many rows."""
-    return next(few for few in (1, 2, 4, 8, 16) if few >= rows)
+    return next(few for few in (1, 4, WHOLE) if few >= rows)
 
 
 @cache

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from attnc.ir.target import Target
 from attnc.runtime.backward import backward
 from attnc.runtime.batches import over_batch
 from attnc.runtime.bind import Bound
@@ -52,11 +53,11 @@ def refuse(call: Call, bound: Bound) -> None:
         refuse_unreached(call.program.stated, set(call.wanted) - call.gradients.reached, "a gradient is asked for")
 
 
-def forward_values(call: Call, tensors: Tensors) -> Tensors:
+def forward_values(call: Call, tensors: Tensors, target: Target) -> Tensors:
     """The outputs, and what else the backward reads; what ran is noted."""
     program = call.gradients.program if call.wanted else call.program
     bound = Bound(tensors, call.sizes, call.device)
-    found, call.forward[:] = execute(program, bound, call.target, call.saved, call.types)
+    found, call.forward[:] = execute(program, bound, target, call.saved, call.types)
     return found
 
 
@@ -71,7 +72,7 @@ class _Attention(torch.autograd.Function):
     @staticmethod
     def forward(call: Call, *tensors: torch.Tensor) -> Values:
         """The outputs, and what else the backward reads."""
-        found = forward_values(call, dict(zip(call.names, primal(tensors), strict=True)))
+        found = forward_values(call, dict(zip(call.names, primal(tensors), strict=True)), call.target)
         return tuple(found[name] for name in (*call.outputs, *call.further))
 
     @staticmethod

@@ -7,7 +7,6 @@ from operator import index
 
 import torch
 
-from attnc.runtime import operators
 from attnc.runtime.precision import lowered
 from attnc.runtime.signature import Signature
 from attnc.runtime.site import described
@@ -29,6 +28,8 @@ def record(
     reference: str, signature: Signature, args: tuple[object, ...], named: Mapping[str, object], step: bool = False
 ) -> tuple[str, list[torch.Tensor]]:
     """The description of the call and its outputs, of which the first are the attention's own."""
+    from attnc.runtime import operators  # PyTorch's compiler comes with it, which plain calls do without
+
     names = (*signature.inputs[: len(args)], *named)
     given = [lowered(value) for value in (*args, *named.values())]
     pairs = list(zip(names, given, strict=False))  # more than there are inputs: an error of the description

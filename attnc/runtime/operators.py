@@ -33,7 +33,8 @@ def forward(call: str, tensors: list[Tensor]) -> list[Tensor]:
     refuse(own, bound)
     site.attention.check(own.program, own.wanted)
     with torch.no_grad(), _autograd():
-        found = forward_values(own, bound.tensors)
+        target = own.target if own.wanted else own.target.for_plain_calls  # as an eager call has it
+        found = forward_values(own, bound.tensors, target)
     site.ran(own)
     return _own(found, (*own.outputs, *own.further), tensors)
 

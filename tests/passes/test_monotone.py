@@ -50,6 +50,7 @@ def test_an_extremum_of_a_monotone_function_is_one_pass(body: str) -> None:
 @pytest.mark.parametrize("body", MORE_PASSES)
 def test_other_functions_wait_for_the_pass_before(body: str) -> None:
     attention = compiled(body)
-    assert len(attention.program().streams) == 2
+    program = attention.program()
+    assert len([stage for stage in program.streams if "K" in program.needs[stage.name].tensors]) == 2
     assert [item.code for item in attention.program().plan.refusals] == ["NSEP"]
     assert all(agrees(attention, shape) for shape in SHAPES)

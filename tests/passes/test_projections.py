@@ -28,7 +28,7 @@ SPECS = {
         [("inner_m", "inner_n")],
     ),
     "weights": (
-        f"{ADDITIVE}    YW[b,m,a] = Y * W2\n    P[b,m,n] = softmax[n](sum[a](v * tanh(XW + YW)))\n",
+        f"{ADDITIVE}    P[b,m,n] = softmax[n](sum[a](v * tanh(XW + YW)))\n",
         [("m", "n"), ("m", None)],
     ),
 }

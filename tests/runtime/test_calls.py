@@ -63,8 +63,8 @@ def test_strided_and_expanded_inputs_are_served(causal: Attention) -> None:
     assert torch.allclose(causal(q, shared, v), causal(q, shared.contiguous(), v))
 
 
-def test_one_kernel_serves_all_lengths_of_few_rows_and_one_all_others(causal: Attention) -> None:
-    for length in (16, 17):
+def test_four_kernels_serve_one_row_a_few_more_and_many(causal: Attention) -> None:
+    for length in (1, 4, 16, 17):
         causal(*tensors(length, length))
     before = attnc.stats().get("compilations", 0)
     for length in (1, 3, 15, 18, 64, 65):
