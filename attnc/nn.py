@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 import attnc
+import attnc.runtime.operators
 from attnc.diagnostics import error
 from attnc.runtime.attention import Attention as Analysed
 from attnc.runtime.convert import converted
