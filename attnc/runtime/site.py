@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
@@ -22,6 +22,7 @@ from attnc.runtime.reference import attention_of, attentions_of
 if TYPE_CHECKING:
     from attnc.runtime.attention import Attention
 
+F = TypeVar("F", bound=Callable[..., Any])
 Names = tuple[str, ...]
 Given = tuple[int | str, ...]
 
@@ -96,6 +97,12 @@ class Site:
         return replace(self, batches=(*self.batches, tuple(inputs)), wanted=wanted)
 
 
+def _constant(function: F) -> F:
+    """What a compiler evaluates as it traces: `torch.compiler.assume_constant_result`, which would load all of it."""
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
+
+
 @lru_cache(maxsize=1024)
 def site_of(text: str) -> Site:
     """The call that a description writes; error A616 where it writes none."""
@@ -109,7 +116,7 @@ def site_of(text: str) -> Site:
         raise error("A616", what, notes=(f"it begins `{text[:60]}`", str(reason))) from None
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@_constant
 def described(
     reference: str,
     given: tuple[int | str, ...],
@@ -135,7 +142,7 @@ def _fixed(value: object) -> object:
     return int(value) if isinstance(value, torch.SymInt) else value
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@_constant
 def carried(call: str) -> Names:
     """The inputs whose next values follow the outputs of a step."""
     site = site_of(call)

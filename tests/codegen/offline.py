@@ -155,7 +155,7 @@ def _introduction() -> Iterator[str]:
     yield f"bf16, by Triton {version}, on a machine without a GPU: what the compiled kernels take, and what a turn of"
     yield "the loop over whole tiles is made of, counted in the disassembly. `cycles` is what the model of"
     yield "`passes/tiles.py` expects for a score and multiprocessor; `a score` are the instructions of all threads."
-    yield "Written by `.venv/bin/pytest -m offline --update-golden tests/codegen/test_offline.py`."
+    yield "Written by `.venv/bin/python -m tests.codegen.offline`."
 
 
 def _summary(own: list[tuple[Entry, Row]]) -> Iterator[str]:
@@ -178,5 +178,17 @@ def _cells(entry: Entry, row: Row) -> tuple[str, ...]:
     )
 
 
-if __name__ == "__main__":  # TARGET WIDTH,.. SPEC ..: forward kernels as JSON, away from a process that interprets
-    print(json.dumps(list(forward(sys.argv[3:], [int(width) for width in sys.argv[2].split(",")], sys.argv[1]))))
+def write_page(file: Path = ROOT / "docs" / "triton.md") -> None:
+    """Compile what is not kept, and write the report."""
+    specs = [*examples(), *library()]
+    found = {entry: entry.rows() for target in TARGETS for entry in entries(specs, targets=[target])}
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(page(found), encoding="utf-8")
+
+
+if __name__ == "__main__":  # away from a process that interprets: nothing, or TARGET WIDTH,.. SPEC .. for rows as JSON
+    if len(sys.argv) == 1:
+        write_page()
+    else:
+        widths = [int(width) for width in sys.argv[2].split(",")]
+        print(json.dumps(list(forward(sys.argv[3:], widths, sys.argv[1]))))

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.codegen.offline import ROOT, TARGETS, Entry, Row, entries, examples, library, page
+from tests.codegen.offline import ROOT, Entry, Row, entries, examples, library
 from tests.programs.generate import variants, written
 
-PAGE = ROOT / "docs" / "triton.md"
 UNITS = {"sm_80": "HMMA", "sm_90": "HGMMA", "sm_100": "UTC", "gfx942": "v_mfma"}
 MOST = 64
 """Bytes that a backward kernel may spill."""
@@ -57,17 +56,6 @@ def test_examples_compile_forward(name: str) -> None:
 def test_kernels_compile_and_keep_their_state_in_registers(entry: Entry) -> None:
     for row in entry.rows():
         check(row, entry.target)
-
-
-@pytest.mark.offline
-def test_the_report_is_written(request: pytest.FixtureRequest) -> None:
-    if not request.config.getoption("--update-golden"):
-        pytest.skip("only with --update-golden")
-    found = {
-        entry: entry.rows() for target in TARGETS for entry in entries([*examples(), *library()], targets=[target])
-    }
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(page(found), encoding="utf-8")
 
 
 @pytest.mark.offline

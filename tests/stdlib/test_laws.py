@@ -7,7 +7,7 @@ from attnc.diagnostics import AttnError
 from attnc.ir.cascade import Cascade, Coord, Size
 from attnc.ir.walk import walk
 from tests.stdlib.cases import Case, Tensors, cases
-from tests.stdlib.run import apart, broken, by_definition, by_kernels, gradients_broken, slopes, wanted_of
+from tests.stdlib.run import apart, broken, by_definition, by_kernels, gradients_broken
 
 pytestmark = pytest.mark.exhaustive
 EVERY = cases()
@@ -62,14 +62,10 @@ def test_tiny_and_empty_shapes_keep_the_contract(case: Case, target: str) -> Non
 
 @pytest.mark.parametrize("case", EVERY, ids=str)
 def test_tiny_and_empty_shapes_have_gradients(case: Case) -> None:
-    """In float64, to rounding: what is left where two terms cancel says nothing of float32."""
+    """In float64: what is left where two terms cancel says nothing of float32."""
     for shape in degenerate(case):
         inputs = allowed(case, shape, torch.float64)
-        if inputs is not None:
-            leaves = {name: inputs[name].detach().requires_grad_() for name in wanted_of(case, inputs)}
-            ways = (by_kernels(case, inputs | leaves), by_definition(case, inputs | leaves))
-            found, wanted = (slopes(outputs, leaves) if leaves else {} for outputs in ways)
-            assert apart(found, wanted) == []
+        assert inputs is None or gradients_broken(case, inputs) == []
 
 
 def last_rows(case: Case, tensors: Tensors, axes: dict[str, tuple[str, ...]]) -> Tensors:

@@ -373,7 +373,7 @@ def test_warm_process_reads_no_grammar(tmp_path: Path) -> None:
         "def total(X: attnc.Tensor[m,n]):\n"
         "    return attnc.sum(X, over=n)[m]\n"
         "assert total(torch.ones(2, 3)).tolist() == [3.0, 3.0]\n"
-        "print([name for name in ('lark', 'jinja2') if name in sys.modules])\n"
+        "print([name for name in ('lark', 'sympy', 'jinja2') if name in sys.modules])\n"
     )
     for _ in range(2):
         found = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)

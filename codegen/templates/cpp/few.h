@@ -6,16 +6,15 @@ namespace attnc {
 
 constexpr int AHEAD = 64;  // keys
 
-// Lane i of the result is the sum of x[i]: halves are folded onto one another, two vectors at a time.
+// Lane i of x[0] becomes the sum of x[i]: vectors are folded onto one another, two at a time.
 template <int S, class T> ATTNC_INLINE void folded(Full<T>* x) {
   constexpr int N = BYTES / (int)sizeof(T);
   if constexpr (S < N) {
-    typename Signed<T>::type low[N], high[N];
-    for (int j = 0; j < N; ++j) low[j] = j & S ? N + j - S : j, high[j] = j & S ? N + j : j + S;
-    typedef Full<typename Signed<T>::type> I;
-    const I a = *(const I*)low, b = *(const I*)high;
     #pragma GCC unroll 16
-    for (int i = 0; i < N; i += 2 * S) x[i] = __builtin_shuffle(x[i], x[i + S], a) + __builtin_shuffle(x[i], x[i + S], b);
+    for (int i = 0; i < N; i += 2 * S) {
+      swapped<S, T>(x[i], x[i + S]);
+      x[i] = x[i] + x[i + S];
+    }
     folded<2 * S, T>(x);
   }
 }

@@ -48,20 +48,24 @@ template <class T, class S> ATTNC_INLINE void to_row(S* to, Full<T> x) {
   }
 }
 
+// Every second block of S elements of one vector changes places with the block before it of the other.
+template <int S, class T> ATTNC_INLINE void swapped(Full<T>& one, Full<T>& other) {
+  constexpr int N = BYTES / (int)sizeof(T);
+  typename Signed<T>::type low[N], high[N];
+  for (int j = 0; j < N; ++j) low[j] = j & S ? N + j - S : j, high[j] = j & S ? N + j : j + S;
+  typedef Full<typename Signed<T>::type> I;
+  const I a = *(const I*)low, b = *(const I*)high;
+  const Full<T> x = one, y = other;
+  one = __builtin_shuffle(x, y, a), other = __builtin_shuffle(x, y, b);
+}
+
 // x[i][j] becomes x[j][i]: blocks of 1, 2, 4 .. elements change places.
 template <int S, class T> ATTNC_INLINE void exchanged(Full<T>* x) {
   constexpr int N = BYTES / (int)sizeof(T);
   if constexpr (S < N) {
-    typename Signed<T>::type low[N], high[N];
-    for (int j = 0; j < N; ++j) low[j] = j & S ? N + j - S : j, high[j] = j & S ? N + j : j + S;
-    typedef Full<typename Signed<T>::type> I;
-    const I a = *(const I*)low, b = *(const I*)high;
     #pragma GCC unroll 16
     for (int i = 0; i < N; ++i)
-      if (!(i & S)) {
-        const Full<T> one = x[i], other = x[i + S];
-        x[i] = __builtin_shuffle(one, other, a), x[i + S] = __builtin_shuffle(one, other, b);
-      }
+      if (!(i & S)) swapped<S, T>(x[i], x[i + S]);
     exchanged<2 * S, T>(x);
   }
 }
