@@ -77,7 +77,7 @@ def _role(shapes: Shapes, part: Part, index: str, kept: frozenset[str]) -> Role 
     ]
     if not meeting:
         return None
-    stored = kept | _projections(shapes, part.tensor, set(meeting))
+    stored = kept | _projections(shapes, part.tensor, set(meeting), family)
     operands = _along(shapes, [expr for piece in pieces for expr in (piece.body, *piece.when)], family, stored)
     shared = [item for item in meeting if _lacked(shapes, operands, family, item)]
     candidates = shared or meeting
@@ -88,11 +88,20 @@ def _role(shapes: Shapes, part: Part, index: str, kept: frozenset[str]) -> Role 
     return Role(index, family, parallel, grid, inner, bool(shared))
 
 
-def _projections(shapes: Shapes, name: str, meeting: set[str]) -> set[str]:
-    """Folds that the stage finds computed, as they lack an index of its rows: it reads them, not what they fold."""
+def _projections(shapes: Shapes, name: str, meeting: set[str], family: str) -> set[str]:
+    """Folds that the stage finds computed, as they lack an index of its rows: it reads them, not what they fold.
+
+    What has a value for each pair of positions is no such fold, whatever else it lacks.
+    """
     needed = (shapes.tensors[other] for other in dependencies(shapes, name))
     folds = (tensor for tensor in needed if any(isinstance(part.value, Reduce) for part in tensor.parts))
-    return {tensor.name for tensor in folds if not all(meeting <= set(part.indices) for part in tensor.parts)}
+    rows = meeting & shapes.walked
+
+    def is_projection(part: Part) -> bool:
+        streamed = any(shapes.family[index] == family for index in part.indices)
+        return not meeting <= set(part.indices) and not (streamed and rows & set(part.indices))
+
+    return {tensor.name for tensor in folds if any(map(is_projection, tensor.parts))}
 
 
 def _along(shapes: Shapes, exprs: Sequence[Expr], family: str, kept: frozenset[str]) -> tuple[Expr, ...]:

@@ -31,6 +31,11 @@ SPECS = {
         f"{ADDITIVE}    P[b,m,n] = softmax[n](sum[a](v * tanh(XW + YW)))\n",
         [("m", "n"), ("m", None)],
     ),
+    "scores that lack an index of the rows": (
+        "attention a(Q[m,e], K[n,e], V[n,f], slope[z]) -> O:\n    S[m,n] = Q * K\n"
+        "    O[z,m,f] = softmax[n](S - slope * (m - n) where n <= m) * V\n",
+        [("m", "n")],
+    ),
 }
 
 
