@@ -130,6 +130,7 @@ def _group(draft: Draft) -> None:
 def _widest(draft: Draft, name: str, role: Role) -> Role:
     """The role of a reduction over fewer grid indices that serves just one stage: it is kept by every program of it."""
     users = [other for other in draft.roles if name in dependencies(draft.shapes, other)] or _met(draft, name)
+    users = [other for other in users if other not in dependencies(draft.shapes, name)]
     if name in draft.shapes.cascade.outputs or not draft.later.isdisjoint((name, *users)):
         return role  # what was put off has a stage of its own
     wider = {draft.roles[other].key: draft.roles[other] for other in users if draft.roles[other].key != role.key}

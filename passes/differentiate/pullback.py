@@ -120,7 +120,7 @@ _RULES: dict[str, Rule] = {
     "log": lambda g, x, y: div(g, x),
     "log2": lambda g, x, y: div(div(g, x), Const(_LN2)),
     "log1p": lambda g, x, y: div(g, Map("add", (ONE, x))),
-    "sqrt": lambda g, x, y: div(g, mul(TWO, y)),
+    "sqrt": lambda g, x, y: Choose(Map("eq", (y, ZERO)), ZERO, div(g, mul(TWO, y))),
     "rsqrt": lambda g, x, y: neg(div(div(g, mul(TWO, x)), Map("sqrt", (x,)))),
     "tanh": lambda g, x, y: mul(g, Map("sub", (ONE, mul(y, y)))),
     "sigmoid": lambda g, x, y: mul(g, mul(y, Map("sub", (ONE, y)))),

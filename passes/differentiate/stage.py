@@ -94,7 +94,13 @@ class Differentiated:
         for finish in finishes:
             value = Read(self.incoming[finish.tensor], finish.left, span=finish.span)
             term = Term(value, frozenset(finish.indices), tuple(map(self._over_state, finish.when)))
-            yield Root(self._over_state(finish.value), term)
+            yield Root(self._over_state(finish.value), self._once(term))
+
+    def _once(self, term: Term) -> Term:
+        """At the first point of each grid index that an output lacks: all programs along it write the same."""
+        lacked = tuple(index for index in self.stream.grid if index not in term.scope)
+        first = (Map("eq", (Coord(index), self.forward.range(index).lo)) for index in lacked)
+        return Term(term.value, term.scope | frozenset(lacked), term.when).where(*first)
 
     def _lift_roots(self, at_sums: dict[str, list[Term]]) -> Iterator[Root]:
         for item in self.monoid.accumulators:

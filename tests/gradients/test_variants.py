@@ -36,6 +36,14 @@ VARIANTS = {
     "projected": "attention a(X[b,p,d], Wq[h,d,e], Wk[h,d,e], V[b,h,p,f]) -> O:\n    index m < P\n"
     "    Q[b,h,m,e] = sum[d](X[b,m,d] * Wq)\n    K[b,h,p,e] = sum[d](X[b,p,d] * Wk)\n"
     "    O[b,h,m,f] = softmax[p](sum[e](Q * K)) * V\n",
+    "a row of the batch beside those of heads": f"attention a({HEAD}, Z[b,m,n]) -> O, T:\n"
+    "    R[b,m] = sum[n](exp(Z))\n    A[b,h,m,n] = softmax[n](sum[e](Q * K))\n    P[b,h,m,f] = sum[n](A * V)\n"
+    "    O[b,h,m,f] = P * R\n    T[b] = sum[m](R * R)\n",
+    "a sum over rows of what lacks their heads": f"attention a({HEAD}) -> T:\n{SCORE}"
+    "    A[b,h,m,n] = softmax[n](S where n <= m)\n    D[b,m,n] = sqrt(var[h](A))\n    R[b,m] = sum[n](D)\n"
+    "    T[b] = sum[m](R)\n",
+    "a deviation of equal weights": f"attention a({HEAD}) -> O:\n    S[b,h,m,n] = Q * K / sqrt(E) where n <= m\n"
+    "    A[b,h,m,n] = softmax[n](S)\n    O[b,h,m,f] = sum[n](A * V) + sqrt(var[n](S))\n",
     "a product": f"attention a({HEAD}) -> O:\n{SCORE}    O[b,h,m,f] = prod[n](1 + 0.1 * tanh(S) * V where n <= m)\n",
 }
 

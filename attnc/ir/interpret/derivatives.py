@@ -3,6 +3,8 @@
 PyTorch's own backward multiplies a derivative by what comes in even where that is 0 because the point is
 absent, and 0 * inf is NaN: log(x) at an absent x = 0. Here a product with nothing is nothing. Each derivative
 is written with these same operators, so derivatives of derivatives hold as well.
+
+The derivative of sqrt at 0 is 0, as that of a norm is there: a deviation of equal values teaches nothing, not NaN.
 """
 
 from __future__ import annotations
@@ -190,7 +192,7 @@ PARTIALS: dict[str, Partial] = {
     "log": _only(lambda x, y: _reciprocal(x)),
     "log2": _only(lambda x, y: _reciprocal(x) / math.log(2)),
     "log1p": _only(lambda x, y: _reciprocal(1 + x)),
-    "sqrt": _only(lambda x, y: _reciprocal(2 * y)),
+    "sqrt": _only(lambda x, y: _unless(y == 0, _reciprocal(2 * y))),
     "rsqrt": _only(lambda x, y: -0.5 * elementwise("div", y, x)),
     "tanh": _only(lambda x, y: 1 - elementwise("mul", y, y)),
     "sigmoid": _only(lambda x, y: elementwise("mul", y, 1 - y)),
