@@ -48,17 +48,27 @@ def remembered(sizes: Mapping[str, int], owner: object, about: Any, computed: Ca
 
 def evaluate(expr: Expr, sizes: Mapping[str, int]) -> Any:
     """The value of an expression over sizes and constants, with the language's `//` and `%`; error A134 if none."""
-    return remembered(sizes, expr, None, lambda: _evaluated(expr, sizes))
-
-
-def _evaluated(expr: Expr, sizes: Mapping[str, int]) -> Any:
     try:
-        value = _value(expr, sizes)
+        value = _function(expr)(sizes)
     except (ArithmeticError, ValueError) as reason:
         raise _no_value(expr, sizes, str(reason)) from None
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise _no_value(expr, sizes, "it does not fit 64 bits")
     return value
+
+
+def _function(expr: Expr) -> Function:
+    """The expression as a function of sizes, composed once: every call asks for some dozens of values."""
+    found = _FUNCTIONS.get(id(expr))
+    if found is None or found[0] is not expr:  # which is held, so that no other has its identity
+        if len(_FUNCTIONS) >= MOST_FACTS:
+            _FUNCTIONS.clear()
+        found = _FUNCTIONS[id(expr)] = (expr, _composed(expr))
+    return found[1]
+
+
+Function = Callable[[Mapping[str, int]], Any]
+_FUNCTIONS: dict[int, tuple[Expr, Function]] = {}
 
 
 def whole(expr: Expr, sizes: Mapping[str, int]) -> int:
@@ -77,28 +87,42 @@ def _no_value(expr: Expr, sizes: Mapping[str, int], reason: str) -> AttnError:
     return error("A134", f"this size is no whole number: {reason}", expr.span, "has no value here", notes=notes)
 
 
-def _value(expr: Expr, sizes: Mapping[str, int]) -> Any:
+def _composed(expr: Expr) -> Function:
     match expr:
         case Const(value):
-            return value
+            return lambda sizes: value
         case Size(index):
-            return sizes[index]
+            return operator.itemgetter(index)
         case Choose(test, then, other):
-            return _value(then if _value(test, sizes) else other, sizes)
-        case Map(op, args) if op in COMPARISONS:
-            return _compared(op, args, sizes)
+            chosen, one, two = map(_composed, (test, then, other))
+            return lambda sizes: one(sizes) if chosen(sizes) else two(sizes)
         case Map(op, args):
-            return SCALAR[op](*(_value(arg, sizes) for arg in args))
+            function = _applied(SCALAR[op], tuple(map(_composed, args)))
+            return _compared(function) if op in COMPARISONS else function
         case _:
             raise AssertionError(f"not an expression of sizes: {expr}")
 
 
-def _compared(op: str, args: tuple[Expr, ...], sizes: Mapping[str, int]) -> bool:
+def _applied(function: Callable[..., Any], args: tuple[Function, ...]) -> Function:
+    if len(args) == 1:
+        (x,) = args
+        return lambda sizes: function(x(sizes))
+    if len(args) == 2:
+        a, b = args
+        return lambda sizes: function(a(sizes), b(sizes))
+    return lambda sizes: function(*(arg(sizes) for arg in args))
+
+
+def _compared(function: Function) -> Function:
     """A comparison; false where an operand does not exist, for it divides by 0."""
-    try:
-        return bool(SCALAR[op](*(_value(arg, sizes) for arg in args)))
-    except ZeroDivisionError:
-        return False
+
+    def compared(sizes: Mapping[str, int]) -> bool:
+        try:
+            return bool(function(sizes))
+        except ZeroDivisionError:
+            return False
+
+    return compared
 
 
 def bind(cascade: Cascade, shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:

@@ -89,6 +89,7 @@ class Target:
 
 
 WHOLE = 16  # rows of a tile that fill the widest vector of floats
+LONG = 128  # positions of a tile of fewer rows: what a turn of the loop costs besides them is shared by more
 
 
 def _tile(rows: int) -> int:
@@ -103,7 +104,7 @@ def _alone(target: Target) -> Target:
 
 @cache
 def _with_few_rows(target: Target, rows: int) -> Target:
-    return replace(target, rows=(rows,), keys=target.keys[:1] if rows < WHOLE else target.keys)
+    return replace(target, rows=(rows,), keys=(LONG,) if rows < WHOLE else target.keys)
 
 
 THREADS = 2048  # of a multiprocessor

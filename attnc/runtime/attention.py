@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from attnc.runtime.memory import enough_memory
 from attnc.runtime.precision import autocast, exact, lowered
 from attnc.runtime.program import Program, analyse
 from attnc.runtime.reference import Reference, attention_of, register
+from attnc.runtime.replay import Replay, Replays, Tape, kind_of, tensors_of
 from attnc.runtime.results import result_type
 from attnc.runtime.shapes import checked_shape
 from attnc.runtime.signature import Signature, signature
@@ -64,6 +65,7 @@ class Attention:
         self.signature: Signature = signature(spec)
         self.last_run: Run | None = None
         self._programs: dict[str, Program] = {}
+        self._replays = Replays()
         self._result = result_type(self.signature.name, self.signature.outputs)
         self._reference = Reference(replace(spec, name=self.signature.name), strict).written()
         register(self._reference, self)
@@ -103,9 +105,28 @@ class Attention:
         """
         if recorded((*args, *named.values())):
             return self._packed(record(self._reference, self.signature, args, named)[1])
+        kind, given = kind_of(args, named), tensors_of(args, named)
+        known = self._replays.known(kind)
+        return self._packed(self._again(*known, given) if known else self._anew(args, named, kind, given))
+
+    def _again(self, replay: Replay, run: Run, given: list[torch.Tensor]) -> list[torch.Tensor]:
+        """The outputs of a plain call of a kind that is known."""
+        with enough_memory(f"to run `{self.signature.name}`"):
+            outputs = replay(given)
+        self.last_run = run
+        return outputs
+
+    def _anew(
+        self, args: tuple[object, ...], named: Mapping[str, object], kind: Hashable, given: list[torch.Tensor]
+    ) -> list[torch.Tensor]:
+        """The outputs of a call of which nothing is known; what a plain one does is noted for the next."""
+        tape = self._replays.tape(kind, given)
         program, bound = self._bind(*_lowered(args, named))
-        outputs = self._execute(program, bound)
-        return self._packed([outputs[name] for name in program.stated.outputs])
+        found = self._execute(program, bound, tape)
+        outputs = [found[name] for name in program.stated.outputs]
+        if tape is not None:
+            self._replays.keep(kind, tape, outputs, self.last_run)
+        return outputs
 
     def step(self, *args: object, **named: object) -> tuple[Any, dict[str, torch.Tensor]]:
         """The outputs, and the carried inputs for the next call by name."""
@@ -189,7 +210,7 @@ class Attention:
         """Notes what a call ran."""
         self.last_run = Run(tuple(call.forward), call.backward, tuple(call.tangent))
 
-    def _execute(self, program: Program, bound: Bound) -> dict[str, torch.Tensor]:
+    def _execute(self, program: Program, bound: Bound, tape: Tape | None = None) -> dict[str, torch.Tensor]:
         target, wanted = target_of(bound.device), wanted_inputs(bound)
         with enough_memory(f"to run `{self.signature.name}`"):
             self.check(program, wanted)
@@ -197,7 +218,7 @@ class Attention:
                 outputs, call = differentiable(program, bound, wanted)
                 self.ran(call)
                 return outputs
-            outputs, runs = execute(program, bound, target.for_plain_calls)
+            outputs, runs = execute(program, bound, target.for_plain_calls, tape=tape)
         self.last_run = Run(tuple(runs))
         return outputs
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from attnc.diagnostics import AttnError, Diagnostic, error
-from attnc.ir.cascade import Cascade, Input, Range, Size
+from attnc.ir.cascade import Cascade, Const, Input, Range, Size
 from attnc.ir.sizes import Extents, evaluate, whole
 from attnc.ir.walk import walk
 from attnc.runtime.convert import common_device, converted
@@ -140,7 +140,7 @@ def _check_requires(cascade: Cascade, sizes: Mapping[str, int]) -> None:
 
 
 def _check_range(index: str, sizes: Mapping[str, int], span: Range) -> None:
-    if index not in sizes:
+    if index not in sizes or _spans_tensors(span):
         return
     extent = whole(span.hi, sizes) - whole(span.lo, sizes)
     if max(0, extent) != sizes[index]:
@@ -150,3 +150,12 @@ def _check_range(index: str, sizes: Mapping[str, int], span: Range) -> None:
             span.span,
             "declared here",
         )
+
+
+def _spans_tensors(span: Range) -> bool:
+    """Whether an index goes from 0 to its own extent, as most do: nothing is to be checked."""
+    match span:
+        case Range(index, Const(0), Size(size)):
+            return size == index
+        case _:
+            return False

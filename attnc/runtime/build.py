@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache as memo
 
@@ -18,13 +18,16 @@ from attnc.runtime import cache
 from attnc.runtime.machine import check_instructions
 from attnc.runtime.program import Program
 
-Launch = Callable[[Mapping[str, torch.Tensor], Mapping[str, int]], int]
-"""Runs a kernel on tensors by name, with the call's extents; it tells how many registers of a thread are spilled."""
+Run = Callable[[Sequence[torch.Tensor]], int]
+"""Runs a kernel on tensors in the order of its parameters; it tells how many registers of a thread are spilled."""
+
+Launch = Callable[[Sequence[torch.Tensor], Mapping[str, int]], Run]
+"""A kernel for all tensors that have the layouts of these, and for these extents."""
 
 
 @dataclass(frozen=True)
 class Built:
-    """A kernel ready to launch. `kernel` is its signature: without statements when it came from disk."""
+    """A kernel ready to be launched. `kernel` is its signature: without statements when it came from disk."""
 
     key: str
     kernel: Kernel

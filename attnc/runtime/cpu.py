@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -11,25 +11,30 @@ import torch
 from attnc.diagnostics import error
 from attnc.ir.kernel import Kernel
 from attnc.ir.sizes import whole
+from attnc.runtime.build import Launch, Run
 from attnc.runtime.threads import threads
 
 
-def launcher(file: Path, kernel: Kernel) -> Callable[[Mapping[str, torch.Tensor], Mapping[str, int]], int]:
-    """A function that runs the kernel on tensors by name, with the call's extents."""
+def launcher(file: Path, kernel: Kernel) -> Launch:
+    """The kernel of a shared object: for tensors of some layouts, in the order of its parameters, and for extents."""
     run = _library(file).attnc_run
     run.restype = None
-    axes = sum(len(param.base) for param in kernel.params)
+    pointers, axes = ctypes.c_void_p * len(kernel.params), sum(len(param.base) for param in kernel.params)
+    places, numbers = ctypes.c_int64 * axes, ctypes.c_int64 * len(kernel.sizes)
 
-    def launch(tensors: Mapping[str, torch.Tensor], sizes: Mapping[str, int]) -> int:
-        ordered = [tensors[param.name] for param in kernel.params]
-        pointers = (ctypes.c_void_p * len(ordered))(*(tensor.data_ptr() for tensor in ordered))
-        shapes = (ctypes.c_int64 * axes)(*(extent for tensor in ordered for extent in tensor.shape))
-        strides = (ctypes.c_int64 * axes)(*(stride for tensor in ordered for stride in tensor.stride()))
-        numbers = (ctypes.c_int64 * len(kernel.sizes))(*(whole(expr, sizes) for _, expr in kernel.sizes))
-        run(pointers, shapes, strides, numbers, ctypes.c_int64(threads()))
-        return 0  # what a C++ compiler spills is not known
+    def prepared(like: Sequence[torch.Tensor], sizes: Mapping[str, int]) -> Run:
+        shapes = places(*(extent for tensor in like for extent in tensor.shape))
+        strides = places(*(stride for tensor in like for stride in tensor.stride()))
+        extents = numbers(*(whole(expr, sizes) for _, expr in kernel.sizes))
 
-    return launch
+        def launch(tensors: Sequence[torch.Tensor]) -> int:
+            own = pointers(*[tensor.data_ptr() for tensor in tensors])
+            run(own, shapes, strides, extents, ctypes.c_int64(threads()))
+            return 0  # what a C++ compiler spills is not known
+
+        return launch
+
+    return prepared
 
 
 def _library(file: Path) -> ctypes.CDLL:

@@ -14,6 +14,7 @@ from attnc.runtime.bind import Bound
 from attnc.runtime.convert import widened
 from attnc.runtime.precision import exact
 from attnc.runtime.program import Program
+from attnc.runtime.replay import Tape
 from attnc.runtime.streams import Execution, Kernels, StageRun, joint, stream
 from attnc.runtime.types import compute_type, value_types
 
@@ -24,10 +25,14 @@ def execute(
     place: Target | Kernels,
     held: Iterable[str] = (),
     types: Mapping[str, torch.dtype] | None = None,
+    tape: Tape | None = None,
 ) -> tuple[dict[str, torch.Tensor], list[StageRun]]:
-    """The values of the outputs and of what else is to be `held`, by name, and what ran; `types` overrule the rules."""
+    """The values of the outputs and of what else is to be `held`, by name, and what ran.
+
+    `types` overrule the rules; what is done goes on the `tape`.
+    """
     found = {**value_types(program.explicit, bound.types), **(types or {})}
-    call = Execution(program, bound, place, found, widened(program.explicit, bound.tensors))
+    call = Execution(program, bound, place, found, widened(program.explicit, bound.tensors), tape)
     call.values.update(_defaults(call))
     runs: list[StageRun] = []
     left = program.plan.stages
@@ -77,6 +82,8 @@ def _defaults(call: Execution) -> dict[str, torch.Tensor]:
 
 @exact
 def _host(call: Execution, stage: Host) -> StageRun:
+    if call.tape is not None:
+        call.tape.whole = False  # a statement is no kernel
     own = call.program.needs[stage.name].cascade
     assert own is not None, "a host stage has a cascade of its own"
     given = {item.name: call.values[item.name] for item in own.inputs}

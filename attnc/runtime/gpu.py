@@ -6,7 +6,7 @@ import importlib.util
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from attnc.ir.kernel import Map as KernelMap
 from attnc.ir.kernel import Size as KernelSize
 from attnc.ir.sizes import SCALAR, whole
 from attnc.runtime import cache
+from attnc.runtime.build import Launch, Run
 
 
 def load_function(source: str, name: str) -> Any:
@@ -31,27 +32,32 @@ def load_function(source: str, name: str) -> Any:
     return getattr(module, name)
 
 
-def launcher(source: str, kernel: Kernel) -> Callable[[Mapping[str, torch.Tensor], Mapping[str, int]], int]:
-    """A function that runs the kernel on tensors by name, with the call's extents; it tells the registers spilled."""
+def launcher(source: str, kernel: Kernel) -> Launch:
+    """The kernel: for tensors of some layouts, in the order of its parameters, and for extents."""
     function, places = load_function(source, kernel.name), offset_places(source)
+    names = [param.name for param in kernel.params]
+    options = {"num_warps": kernel.warps, "num_stages": kernel.stages, "enable_fp_fusion": True}
 
-    def launch(tensors: Mapping[str, torch.Tensor], sizes: Mapping[str, int]) -> int:
+    def prepared(like: Sequence[torch.Tensor], sizes: Mapping[str, int]) -> Run:
         numbers = {name: whole(expr, sizes) for name, expr in kernel.sizes}
         given: dict[str, Any] = {f"{name}_size": number for name, number in numbers.items()}
-        for param in kernel.params:
-            tensor = tensors[param.name]
-            given[f"p_{param.name}"] = tensor
-            given |= {f"{param.name}_n{axis}": extent for axis, extent in enumerate(tensor.shape)}
-            given |= {f"{param.name}_s{axis}": stride for axis, stride in enumerate(tensor.stride())}
+        for name, tensor in zip(names, like, strict=True):
+            given |= {f"{name}_n{axis}": extent for axis, extent in enumerate(tensor.shape)}
+            given |= {f"{name}_s{axis}": stride for axis, stride in enumerate(tensor.stride())}
+        given["DOT"] = dot_type(kernel)
+        given["OFFSET"] = offset_type(places, dict(zip(names, like, strict=True)))
         programs = math.prod(_tiles(axis, numbers) for axis in kernel.tiled) * _points(kernel.grid, numbers)
-        if programs == 0:
-            return 0
-        given["DOT"], given["OFFSET"] = dot_type(kernel), offset_type(places, tensors)
-        options = {"num_warps": kernel.warps, "num_stages": kernel.stages, "enable_fp_fusion": True}
-        compiled = function[(programs,)](*(given[name] for name in function.arg_names), **options)
-        return int(getattr(compiled, "n_spills", 0))  # the interpreter compiles nothing
 
-    return launch
+        def launch(tensors: Sequence[torch.Tensor]) -> int:
+            if programs == 0:
+                return 0
+            every = given | {f"p_{name}": tensor for name, tensor in zip(names, tensors, strict=True)}
+            compiled = function[(programs,)](*(every[name] for name in function.arg_names), **options)
+            return int(getattr(compiled, "n_spills", 0))  # the interpreter compiles nothing
+
+        return launch
+
+    return prepared
 
 
 def dot_type(kernel: Kernel) -> Any:

@@ -16,7 +16,7 @@ from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING
 
-from attnc.ir.cascade import Cascade, Map, Size
+from attnc.ir.cascade import Cascade, Map, Range, Size
 from attnc.ir.sizes import remembered, whole
 from attnc.ir.stage import Segment, Stream
 from attnc.ir.target import Target
@@ -91,8 +91,12 @@ class Cutting:
         tiles = prod(-(-self._extent(index, sizes) // target.rows[0]) for index in self.stage.tiled)
         return tiles * prod(self._extent(index, sizes) for index in self.stage.grid)
 
+    @cached_property
+    def _ranges(self) -> dict[str, Range]:
+        return {item.index: item for item in self.cascade.ranges}
+
     def _extent(self, index: str, sizes: Sizes) -> int:
-        item = self.cascade.range(index)
+        item = self._ranges[index]
         return max(0, whole(item.hi, sizes) - whole(item.lo, sizes))
 
     @cached_property

@@ -19,6 +19,7 @@ from attnc.runtime.bind import Bound
 from attnc.runtime.build import Built, built, device_name
 from attnc.runtime.packing import packing
 from attnc.runtime.program import Program
+from attnc.runtime.replay import Tape
 from attnc.runtime.threads import threads
 from attnc.runtime.tune import Job, bucket
 from attnc.runtime.tune import run as tuned
@@ -55,7 +56,8 @@ class StageRun:
 class Execution:
     """One call under way: the program, its arguments, the types of all tensors, the values so far.
 
-    Kernels are made for `place`, a target, as the call's extents ask; or they are a compiled folder's.
+    Kernels are made for `place`, a target, as the call's extents ask; or they are a compiled folder's. What is done
+    goes on the `tape`, if there is one.
     """
 
     program: Program
@@ -63,6 +65,7 @@ class Execution:
     place: Target | Kernels
     types: Mapping[str, torch.dtype]
     values: dict[str, torch.Tensor]
+    tape: Tape | None = None
 
     @property
     def cascade(self) -> Cascade:
@@ -102,7 +105,7 @@ def joint(call: Execution, stage: Stream) -> tuple[StageRun, ...]:
         return ()
     joined, program = pair
     own = _around(call, stage, program)
-    own.values.update((item.name, _allocate(own, item.name).zero_()) for item in joined.sums)
+    own.values.update((item.name, _allocate(own, item.name, zeroed=True)) for item in joined.sums)
     own.values.update(
         (output, own.values[name]) for output, name in joined.in_place if own.types[output] == own.types[name]
     )
@@ -194,13 +197,18 @@ def _launch(call: Execution, stage: Stream, kernel: Built) -> int:
     for finish in stage.monoid.finishes:
         if finish.tensor not in call.values:
             call.values[finish.tensor] = _allocate(call, finish.tensor)
-    tensors = call.program.needs[stage.name].tensors
-    return kernel.launch({name: call.values[name] for name in tensors}, call.bound.sizes)
+    ordered = [call.values[param.name] for param in kernel.kernel.params]
+    launch = kernel.launch(ordered, call.bound.sizes)
+    if call.tape is not None:
+        call.tape.launched(launch, ordered)
+    return launch(ordered)
 
 
-def _allocate(call: Execution, name: str) -> torch.Tensor:
+def _allocate(call: Execution, name: str, *, zeroed: bool = False) -> torch.Tensor:
     tensor = call.cascade.tensor(name)
     assert tensor is not None
     sizes = call.bound.sizes
     shape = [max(0, whole(hi, sizes) - whole(lo, sizes)) for lo, hi in tensor.axes]
-    return torch.empty(shape, dtype=call.types[name], device=call.bound.device)
+    new = torch.zeros if zeroed else torch.empty
+    made = new(shape, dtype=call.types[name], device=call.bound.device)
+    return call.tape.made(made, zeroed=zeroed) if call.tape is not None else made

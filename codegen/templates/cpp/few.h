@@ -4,7 +4,7 @@
 
 namespace attnc {
 
-constexpr int AHEAD = 64;  // keys
+constexpr int FAR = 64;  // keys
 
 // Lane i of x[0] becomes the sum of x[i]: vectors are folded onto one another, two at a time.
 template <int S, class T> ATTNC_INLINE void folded(Full<T>* x) {
@@ -38,7 +38,7 @@ void few_scores(int count, int64_t depth, T* out, const S* keys, int64_t row, in
       if (n + N <= count) {
         if (r == 0)  // rows are read side by side, which no processor foresees
           for (int i = 0; i < N; ++i)
-            for (int64_t k = 0; k < whole * (int64_t)sizeof(S); k += 64) __builtin_prefetch((const char*)(keys + (n + AHEAD + i) * row) + k);
+            for (int64_t k = 0; k < whole * (int64_t)sizeof(S); k += 64) __builtin_prefetch((const char*)(keys + (n + FAR + i) * row) + k);
         for (int64_t k = 0; k < whole; k += N) {
           const Full<T> q = *(const Full<T>*)(x + r * x_row + k);
           #pragma GCC unroll 16
@@ -72,7 +72,7 @@ void few_chunk(int count, T* out, int64_t out_row, const S* values, int64_t row,
     for (int c = 0; c < CHUNK; ++c) sum[r][c] = Full<T>{};
   for (int n = 0; n < count; ++n) {
     Full<T> v[CHUNK];
-    for (int c = 0; c < CHUNK * N * (int)sizeof(S); c += 64) __builtin_prefetch((const char*)(values + (n + AHEAD) * row) + c);
+    for (int c = 0; c < CHUNK * N * (int)sizeof(S); c += 64) __builtin_prefetch((const char*)(values + (n + FAR) * row) + c);
     #pragma GCC unroll 8
     for (int c = 0; c < CHUNK; ++c) v[c] = row_of<T>(values + n * row + c * N);
     #pragma GCC unroll 8

@@ -6,7 +6,7 @@
 namespace attnc {
 
 // Here alone products and sums are joined; elsewhere that would make equal expressions differ from loop to loop.
-template <int ROWS, int LANES, class T, class W>
+template <int ROWS, int LANES, bool NEXT, class T, class W>
 #if !defined(__clang__)
 __attribute__((noinline, optimize("fp-contract=fast")))
 #endif
@@ -17,15 +17,16 @@ void block(int64_t depth, const T* keep, T* out, int64_t out_row, const W* w, in
   typedef typename Vector<BYTES, T>::type V;
   constexpr int N = BYTES / sizeof(T), C = LANES / N;
   V sum[ROWS][C];
-  #pragma GCC unroll 8
+  #pragma GCC unroll 16
   for (int r = 0; r < ROWS; ++r)
     #pragma GCC unroll 8
     for (int c = 0; c < C; ++c) sum[r][c] = V{};
   for (int64_t k = 0; k < depth; ++k) {
+    if constexpr (NEXT) __builtin_prefetch(w + (k + 64) * w_depth);
     V b[C];
     #pragma GCC unroll 8
     for (int c = 0; c < C; ++c) b[c] = *(const V*)(x + k * x_row + c * N);
-    #pragma GCC unroll 8
+    #pragma GCC unroll 16
     for (int r = 0; r < ROWS; ++r) {
       const T a = (T)w[r * w_row + k * w_depth];
       #pragma GCC unroll 8
@@ -35,7 +36,7 @@ void block(int64_t depth, const T* keep, T* out, int64_t out_row, const W* w, in
   #pragma GCC unroll 8
   for (int c = 0; c < C; ++c) {
     const V times = keep ? *(const V*)(keep + c * N) : V{};
-    #pragma GCC unroll 8
+    #pragma GCC unroll 16
     for (int r = 0; r < ROWS; ++r) {
       V* place = (V*)(out + r * out_row + c * N);
       *place = keep ? times * *place + sum[r][c] : sum[r][c];
@@ -49,12 +50,26 @@ template <int BM, class T> struct Ones {
 };
 template <int BM, class T> inline constexpr Ones<BM, T> ones;
 
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr bool MANY = true;  // vectors that the processor holds: 32, else 16
+#else
+constexpr bool MANY = false;
+#endif
+
+// Twelve rows on their way to the processor: rows are read side by side, which it does not foresee.
+constexpr int AHEAD = 24;
+template <class W> ATTNC_INLINE void ahead(const W* w, int64_t row, int64_t depth) {
+  for (int r = 0; r < 12; ++r)
+    for (int64_t k = 0; k < depth * (int64_t)sizeof(W); k += 64) __builtin_prefetch((const char*)(w + r * row) + k);
+}
+
 // out = keep * out + the product, the product alone where there is no `keep`. Long sums are added in stretches: one
 // running sum would lose the low bits of its last terms.
 template <int BM, class T, class W>
 inline void matmul(int64_t rows, int64_t depth, T* out, const W* w, int64_t w_row, int64_t w_depth, const T* x, const T* keep = nullptr, int64_t out_row = BM) {
   constexpr int N = BYTES / sizeof(T);
-  constexpr int LANES = BM % (4 * N) == 0 ? 4 * N : BM % (2 * N) == 0 ? 2 * N : N;
+  constexpr int LANES = MANY && BM % (4 * N) == 0 ? 4 * N : BM % (2 * N) == 0 ? 2 * N : N;
+  constexpr bool TALL = LANES == N || (MANY && LANES == 2 * N);
   constexpr int64_t STRETCH = 256;
   static_assert(BM % LANES == 0, "a tile of rows is a multiple of the vector");
   for (int64_t k = 0; k == 0 || k < depth; k += STRETCH) {
@@ -64,10 +79,16 @@ inline void matmul(int64_t rows, int64_t depth, T* out, const W* w, int64_t w_ro
       const W* from = w + k * w_depth;
       const T* own = times ? times + m : nullptr;
       int64_t r = 0;
-      for (; r + 6 <= rows; r += 6) block<6, LANES>(part, own, out + r * out_row + m, out_row, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
-      for (; r + 4 <= rows; r += 4) block<4, LANES>(part, own, out + r * out_row + m, out_row, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
-      for (; r + 2 <= rows; r += 2) block<2, LANES>(part, own, out + r * out_row + m, out_row, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
-      for (; r < rows; ++r) block<1, LANES>(part, own, out + r * out_row + m, out_row, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
+      if constexpr (TALL)  // as many sums at once as hide what each waits for
+        for (; r + 12 <= rows; r += 12) {
+          if (w_depth == 1 && BM == N) ahead(from + (r + AHEAD) * w_row, w_row, part);
+          if (w_row == 1 && BM == N) block<12, LANES, true>(part, own, out + r * out_row + m, out_row, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
+          else block<12, LANES, false>(part, own, out + r * out_row + m, out_row, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
+        }
+      for (; r + 6 <= rows; r += 6) block<6, LANES, false>(part, own, out + r * out_row + m, out_row, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
+      for (; r + 4 <= rows; r += 4) block<4, LANES, false>(part, own, out + r * out_row + m, out_row, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
+      for (; r + 2 <= rows; r += 2) block<2, LANES, false>(part, own, out + r * out_row + m, out_row, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
+      for (; r < rows; ++r) block<1, LANES, false>(part, own, out + r * out_row + m, out_row, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
     }
   }
 }

@@ -1,0 +1,185 @@
+"""Plain calls run again: where types, layouts and settings are those of a call before, nothing is asked anew.
+
+A call decides by them alone what it allocates and which kernels it launches. The second one of a kind notes that on a
+tape; further ones play the tape. Calls that are differentiated, traced or cast, and those with statements between
+their kernels, take the long way.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.autograd import forward_ad
+
+from attnc.runtime.convert import SERVED
+from attnc.runtime.precision import autocast
+from attnc.runtime.threads import threads
+
+Tensors = Sequence[torch.Tensor]
+Play = Callable[[Tensors], int]
+
+SETTINGS = ("ATTNC_CPU_ISA", "ATTNC_SPANS", "ATTNC_STRICT")
+PLAIN = (torch.Tensor, torch.nn.Parameter)
+VALUES = (bool, int, float, str, type(None))
+MOST = 256  # kinds of calls that an attention remembers
+
+
+def kind_of(args: tuple[object, ...], named: Mapping[str, object]) -> Hashable | None:
+    """What a plain call depends on besides the values of its tensors; None for any other call."""
+    if autocast() or torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        return None
+    about: list[Hashable] = [*named, threads(), *map(os.environ.get, SETTINGS)]
+    differentiated = torch.is_grad_enabled()
+    for value in (*args, *named.values()):
+        kind = type(value)
+        if kind in VALUES:
+            about.append((kind, value))  # 1, 1.0 and True are equal
+        elif kind in PLAIN and _is_plain(value) and not (differentiated and value.requires_grad):  # type: ignore[attr-defined]
+            about.append((value.device, value.dtype, value.shape, value.stride()))  # type: ignore[attr-defined]
+        else:
+            return None
+    return tuple(about)
+
+
+def tensors_of(args: tuple[object, ...], named: Mapping[str, object]) -> list[torch.Tensor]:
+    """The tensors among the arguments, in order."""
+    return [value for value in (*args, *named.values()) if isinstance(value, torch.Tensor)]
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether the tensor's values are what lies in memory at its strides."""
+    dense = value.device.type in SERVED and value.layout is torch.strided and not value.is_nested
+    return dense and not value.is_neg() and not value._is_zerotensor()
+
+
+@dataclass(frozen=True)
+class Made:
+    """A tensor that a call allocates, by its place among the call's tensors."""
+
+    place: int
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    zeroed: bool
+
+
+@dataclass(frozen=True)
+class Launched:
+    """A kernel with its extents and strides, on tensors by their places; the places that are read no more after it."""
+
+    play: Play
+    places: tuple[int, ...]
+    done: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What a call of one kind does, in order, and the places of its outputs."""
+
+    steps: tuple[Made | Launched, ...]
+    places: int
+    outputs: tuple[int, ...]
+
+    def __call__(self, given: Tensors) -> list[torch.Tensor]:
+        """The outputs on other tensors of the same kind."""
+        tensors: list[Any] = [*given, *[None] * (self.places - len(given))]
+        device = given[0].device
+        for step in self.steps:
+            if isinstance(step, Made):
+                new = torch.zeros if step.zeroed else torch.empty
+                tensors[step.place] = new(step.shape, dtype=step.dtype, device=device)
+            else:
+                step.play([tensors[place] for place in step.places])
+                for place in step.done:
+                    tensors[place] = None
+        return [tensors[place] for place in self.outputs]
+
+
+@dataclass
+class Tape:
+    """What a call on `given` tensors allocates and launches, as it happens; `whole` while all of it can be noted."""
+
+    given: Tensors
+    steps: list[Made | Launched] = field(default_factory=list)
+    known: dict[int, tuple[weakref.ref[torch.Tensor], int]] = field(default_factory=dict)
+    whole: bool = True
+
+    def __post_init__(self) -> None:
+        """Knows the given tensors; one that is given twice has no place of its own."""
+        for place, tensor in enumerate(self.given):
+            self._enter(tensor, place)
+        self.whole = len(self.known) == len(self.given)
+
+    def made(self, tensor: torch.Tensor, *, zeroed: bool = False) -> torch.Tensor:
+        """The tensor, which has been allocated."""
+        place = len(self.given) + sum(isinstance(step, Made) for step in self.steps)
+        self._enter(tensor, place)
+        self.steps.append(Made(place, tuple(tensor.shape), tensor.dtype, zeroed))
+        return tensor
+
+    def launched(self, play: Play, tensors: Tensors) -> None:
+        """A kernel has been launched on these tensors."""
+        places = [self._place(tensor) for tensor in tensors]
+        self.steps.append(Launched(play, tuple(places)))
+
+    def replay(self, outputs: Tensors) -> Replay | None:
+        """The call as it can be run again; None where it did more than this tells, or gave out what it was given."""
+        found = tuple(self._place(tensor) for tensor in outputs)
+        fresh = len(set(found)) == len(found) and min(found, default=0) >= len(self.given) > 0
+        if not (self.whole and fresh):
+            return None
+        places = len(self.given) + sum(isinstance(step, Made) for step in self.steps)
+        return Replay(tuple(self._released(found)), places, found)
+
+    def _released(self, outputs: tuple[int, ...]) -> list[Made | Launched]:
+        """The steps, each launch with what it is the last to read: peak memory is what the plan says."""
+        kept, found = set(outputs), list[Made | Launched]()
+        for step in reversed(self.steps):
+            if isinstance(step, Launched):
+                done = tuple(place for place in step.places if place not in kept)
+                kept |= set(done)
+                step = Launched(step.play, step.places, done)
+            found.append(step)
+        return found[::-1]
+
+    def _enter(self, tensor: torch.Tensor, place: int) -> None:
+        self.known[id(tensor)] = weakref.ref(tensor), place
+
+    def _place(self, tensor: torch.Tensor) -> int:
+        found = self.known.get(id(tensor))
+        if found is not None and found[0]() is tensor:  # and no other that has its place in memory by now
+            return found[1]
+        self.whole = False
+        return -1
+
+
+@dataclass(frozen=True)
+class Replays:
+    """The kinds of plain calls that an attention has seen; of those seen twice, how to run them again, and a note."""
+
+    kinds: dict[Hashable, tuple[Replay, Any] | None] = field(default_factory=dict)
+
+    def known(self, kind: Hashable | None) -> tuple[Replay, Any] | None:
+        """How to run a call of this kind, if it is known."""
+        return None if kind is None else self.kinds.get(kind)
+
+    def tape(self, kind: Hashable | None, given: Tensors) -> Tape | None:
+        """A tape for a kind that is seen for the second time: lengths that grow come but once."""
+        if kind is None:
+            return None
+        if kind in self.kinds:
+            return Tape(given)
+        if len(self.kinds) >= MOST:
+            self.kinds.clear()
+        self.kinds[kind] = None
+        return None
+
+    def keep(self, kind: Hashable, tape: Tape, outputs: Tensors, note: Any) -> None:
+        """From now on calls of this kind are run again from the tape, if it tells all that was done."""
+        replay = tape.replay(outputs)
+        if replay is not None:
+            self.kinds[kind] = replay, note
