@@ -15,7 +15,7 @@ from attnc.ir.serial import dump, load
 from attnc.ir.stage import Stream
 from attnc.ir.target import Target, find_target
 from attnc.runtime import cache
-from attnc.runtime.machine import check_instructions
+from attnc.runtime.machine import check_instructions, level_two
 from attnc.runtime.program import Program
 
 Run = Callable[[Sequence[torch.Tensor]], int]
@@ -38,12 +38,18 @@ class Built:
 
 
 def target_of(device: torch.device) -> Target:
-    """The target that serves tensors on this device."""
+    """The target that serves tensors on this device; a CPU's tiles may fill the cache that it has."""
     if device.type == "cpu":
-        return find_target("cpu")
+        return _with_cache(level_two())
     properties = torch.cuda.get_device_properties(device)
     arch = getattr(properties, "gcnArchName", "").split(":")[0]
     return find_target(arch or f"sm_{properties.major}{properties.minor}")
+
+
+@memo
+def _with_cache(size: int | None) -> Target:
+    target = find_target("cpu")
+    return replace(target, onchip=size) if size else target
 
 
 @memo
@@ -55,7 +61,7 @@ def device_name(device: torch.device) -> str:
 def _place(target: Target) -> tuple[object, ...]:
     """What a kernel depends on of where it runs."""
     isa = os.environ.get("ATTNC_CPU_ISA") if target.kind == "cpu" else None
-    return (target.name, target.rows, target.keys, target.warps, target.stages, isa)
+    return (target.name, target.onchip, target.rows, target.keys, target.warps, target.stages, isa)
 
 
 def source_of(

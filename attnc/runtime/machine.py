@@ -8,6 +8,7 @@ from pathlib import Path
 
 from attnc.diagnostics import error
 
+PROCESSORS = Path("/sys/devices/system/cpu")
 NAMES = ("avx", "fma", "f16c", "amx", "bmi", "sse", "asimd", "sve", "bf16", "fp16", "i8mm")
 
 
@@ -20,6 +21,20 @@ def features() -> frozenset[str]:
         return frozenset()
     lines = (line.partition(":")[2] for line in text.split("\n") if line.startswith(("flags", "Features")))
     return frozenset(word for word in next(lines, "").split() if word.startswith(NAMES))
+
+
+@cache
+def level_two() -> int | None:
+    """The bytes of the second-level cache of a core, the least of all; None where the system does not tell."""
+    found = []
+    for file in PROCESSORS.glob("cpu[0-9]*/cache/index*"):
+        try:
+            level, size = ((file / name).read_text(encoding="utf-8").strip() for name in ("level", "size"))
+        except OSError:
+            continue
+        if level == "2" and size.removesuffix("K").isdecimal():
+            found.append(int(size.removesuffix("K")) << 10)
+    return min(found, default=None)
 
 
 NEEDED = {"avx512": "avx512vl", "avx2": "avx2"}
