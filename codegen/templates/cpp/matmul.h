@@ -106,11 +106,10 @@ inline void widened(int64_t rows, int64_t depth, float* out, const H* w, int64_t
       const int64_t step = across ? w_depth : w_row, unit = across ? w_row : w_depth;
       const H* from = w + r * w_row + k * w_depth;
       for (int64_t i = 0; i < outer; ++i) {
-        if (unit == 1)
-          #pragma omp simd
-          for (int64_t j = 0; j < inner; ++j) panel[i * SIDE + j] = real(from[i * step + j]);
-        else
-          for (int64_t j = 0; j < inner; ++j) panel[i * SIDE + j] = real(from[i * step + j * unit]);
+        constexpr int N = BYTES / (int)sizeof(float);
+        const int64_t whole = unit == 1 ? inner / N * N : 0;
+        for (int64_t j = 0; j < whole; j += N) *(Full<float>*)(panel + i * SIDE + j) = row_of<float>(from + i * step + j);
+        for (int64_t j = whole; j < inner; ++j) panel[i * SIDE + j] = real(from[i * step + j * unit]);
       }
       matmul<BM>(high, deep, out + r * BM, (const float*)panel, across ? 1 : SIDE, across ? SIDE : 1, x + k * BM, k > 0 ? ones<BM, float>.values : keep);
     }

@@ -4,35 +4,6 @@
 
 namespace attnc {
 
-template <class T> using Full = typename Vector<BYTES, T>::type;
-
-// 16 bits each as 32; GCC takes a vector of 512 bits apart for it unless it is told.
-template <class H> ATTNC_INLINE Full<uint32_t> widened_bits(H bits) {
-#if defined(__AVX512F__) && !defined(__clang__)
-  if constexpr (BYTES == 64) {
-    typedef short Short __attribute__((vector_size(32)));
-    typedef int Int __attribute__((vector_size(64)));
-    return (Full<uint32_t>)__builtin_ia32_pmovzxwd512_mask((Short)bits, Int{}, (unsigned short)-1);
-  }
-#endif
-  return __builtin_convertvector(bits, Full<uint32_t>);
-}
-
-// A vector of elements as they are computed with, from memory and to it.
-template <class T, class S> ATTNC_INLINE Full<T> row_of(const S* from) {
-  constexpr int N = BYTES / (int)sizeof(T);
-  Full<T> x;
-  if constexpr (__is_same(S, T)) {
-    x = *(const Full<T>*)from;
-  } else if constexpr (__is_same(S, bfloat16) && __is_same(T, float)) {
-    typename Vector<2 * N, uint16_t>::type bits;
-    __builtin_memcpy(&bits, from, sizeof(bits));
-    x = (Full<T>)(widened_bits(bits) << 16);
-  } else {
-    for (int i = 0; i < N; ++i) x[i] = (T)real(from[i]);
-  }
-  return x;
-}
 template <class T, class S> ATTNC_INLINE void to_row(S* to, Full<T> x) {
   constexpr int N = BYTES / (int)sizeof(T);
   if constexpr (__is_same(S, T)) {
