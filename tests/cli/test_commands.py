@@ -23,6 +23,8 @@ REPORTS = (
     ["compile", str(SPEC), "--shape", SHAPE],
     ["run", str(SPEC), "--shape", SHAPE, "--repeat", "0"],
     ["list"],
+    ["explain", "--codes"],
+    ["language"],
 )
 
 
