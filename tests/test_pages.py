@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from attnc.cli.codes import explain_code
+from attnc.cli.refusal_words import REFUSALS
 from tests.pages import replayed
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -38,6 +40,7 @@ def test_the_page_shows_what_is_printed(
 
 def test_every_code_of_a_refusal_is_told() -> None:
     text = "\n".join(file.read_text() for file in (DOCS.parent / "passes").rglob("*.py"))
-    codes = set(re.findall(r'Refusal\(\s*"([A-Z]+)"', text))
-    assert len(codes) >= 10
-    assert codes <= set(re.findall(r"^\| `([A-Z]+)` \|", (DOCS / "explain.md").read_text(), re.MULTILINE))
+    assert set(re.findall(r'Refusal\(\s*"([A-Z]+)"', text)) == set(REFUSALS)
+    rows = re.findall(r"^\| `([A-Z]+)` \| (.*) \| (.*) \|$", (DOCS / "explain.md").read_text(), re.MULTILINE)
+    assert {code: (meaning, mend) for code, meaning, mend in rows} == REFUSALS
+    assert explain_code("SEQ").startswith("SEQ: a recurrence over positions")

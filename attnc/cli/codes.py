@@ -11,6 +11,7 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
+from attnc.cli.refusal_words import REFUSALS
 from attnc.diagnostics import AttnError, error
 
 FAMILIES = {
@@ -31,7 +32,10 @@ def errors_folder() -> Path:
 
 
 def explain_code(code: str) -> str:
-    """The page of a code: each spec, command or call that provokes it, and what attnc says."""
+    """The page of a code: each spec, command or call that provokes it, and what attnc says; a line on a refusal's."""
+    if code in REFUSALS:
+        meaning, mend = REFUSALS[code]
+        return f"{code}: {meaning}\nwhat can be done: {mend}"
     found = texts_of(code)
     if not found:
         families = ", ".join(f"{family} {what}" for family, what in FAMILIES.items())

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from attnc.cli import add_json, option_values, shape_values, write_page
+from attnc.cli.refusal_words import REFUSALS
 from attnc.diagnostics import error
 
 SECTIONS: dict[str, str | tuple[str, ...]] = {name: name for name in ("passes", "plan", "masks", "backward", "cost")}
@@ -17,7 +18,7 @@ SECTIONS |= {"state": "running state", "refusals": ("refusals", "notes")}
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
-        "spec", nargs="?", help="FILE.attn, FILE.attn#NAME, std:NAME, MODULE:FUNCTION, or an error code such as A101"
+        "spec", nargs="?", help="FILE.attn, FILE.attn#NAME, std:NAME, MODULE:FUNCTION, or a code such as A101 or NSEP"
     )
     parser.add_argument("-O", "--option", action="append", default=[], metavar="NAME=VALUE", help="set an option")
     parser.add_argument("--shape", help="extents: b=1,h=8,m=4096,n=4096,e=64,f=64")
@@ -38,7 +39,7 @@ def command(options: argparse.Namespace) -> int:
         return _codes(options)
     if options.spec is None:
         raise error("A628", "`explain` wants a spec, an error code or `--model`", helps=("attnc explain FILE.attn",))
-    if re.fullmatch(r"A\d{3}", options.spec):
+    if options.spec in REFUSALS or re.fullmatch(r"A\d{3}", options.spec):
         from attnc.cli.codes import explain_code
 
         page = explain_code(options.spec)
