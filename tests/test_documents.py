@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from attnc.cli import COMMANDS
 
 ROOT = Path(__file__).parent.parent
@@ -32,3 +34,39 @@ def test_files_that_the_documents_name_exist() -> None:
         text = (ROOT / document).read_text()
         for path in re.findall(r"`((?:attnc|grammar|passes|codegen|stdlib|tests|examples)/[\w./]+)`", text):
             assert (ROOT / path).exists(), f"{document} names {path}"
+
+
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "examples/README.md")] + sorted(
+    (ROOT / "docs").glob("*.md")
+)
+
+
+def prose(page: Path) -> str:
+    """A page without its blocks."""
+    return re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def links(page: Path) -> list[tuple[str, str]]:
+    """The files and the places in them that a page links to."""
+    return re.findall(r"\]\((?!https?:)([\w./-]*)(?:#([\w-]*))?\)", re.sub(r"`[^`\n]*`", "", prose(page)))
+
+
+def anchors(page: Path) -> set[str]:
+    """What a link can point at within a page: its headings, and the places that it names."""
+    heads = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
+    slugs = {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+    return slugs | set(re.findall(r'<a id="(\w+)">', page.read_text()))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target, anchor in links(page):
+        there = (page.parent / target).resolve() if target else page
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there), anchor
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    assert {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")} <= {
+        file for file, _ in links(ROOT / "README.md")
+    }

@@ -43,7 +43,7 @@ def test_readme_commands_are_the_ones_that_run() -> None:
 
 
 SOURCES = ("attnc", "grammar", "passes", "codegen", "stdlib", "tests/errors")
-DATA = {"grammar": "*.lark", "codegen": "*", "stdlib": "*.attn", "bench": "*.attn", "errors": "A*"}
+DATA = {"cli": "*.in", "grammar": "*.lark", "codegen": "*", "stdlib": "*.attn", "bench": "*.attn", "errors": "A*"}
 
 
 def test_a_wheel_holds_the_packages_and_their_data_and_nothing_else(tmp_path: Path) -> None:

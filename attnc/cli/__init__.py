@@ -1,4 +1,4 @@
-"""The command line: `attnc check|explain|show|compile|run|bench|list`.
+"""The command line: `attnc check|explain|show|compile|run|bench|list|language`.
 
 Exit codes: 0 success, 1 a check or comparison failed, 2 the spec or the arguments are wrong, 3 a bug in attnc.
 """
@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from attnc.diagnostics import AttnError, error
@@ -22,6 +23,7 @@ COMMANDS = {
     "run": "run on random or given inputs, verify against the oracle, print timings",
     "bench": "measure beside SDPA and FlexAttention, in one process, interleaved, judged by the contract",
     "list": "the standard library",
+    "language": "the language on one page, or what a word of it means",
 }
 
 
@@ -79,6 +81,15 @@ def add_spec(parser: argparse.ArgumentParser) -> None:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """The flag for a report that programs read."""
     parser.add_argument("--json", action="store_true", help="print one JSON value")
+
+
+def write_page(file: Path, text: str) -> None:
+    """Write a page of the documentation; error A623 where that cannot be."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    except OSError as reason:
+        raise error("A623", f"`{file}` cannot be written: {reason.strerror}") from None
 
 
 def option_values(options: argparse.Namespace) -> dict[str, Any]:

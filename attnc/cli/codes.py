@@ -11,12 +11,19 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
+from attnc.cli.refusal_words import REFUSALS
 from attnc.diagnostics import AttnError, error
 
-FAMILIES = (
-    "A0 is syntax, A1 names, extents and types, A2 masks and domains, A3 passes and derivation, A4 gradients,\n"
-    "A5 targets and tools, A6 calls and command lines, A9 a bug in attnc",
-)
+FAMILIES = {
+    "A0": "syntax",
+    "A1": "names, extents and types",
+    "A2": "masks and domains",
+    "A3": "passes and derivation",
+    "A4": "gradients",
+    "A5": "targets and tools",
+    "A6": "calls and command lines",
+    "A9": "a bug in attnc",
+}
 
 
 def errors_folder() -> Path:
@@ -25,11 +32,25 @@ def errors_folder() -> Path:
 
 
 def explain_code(code: str) -> str:
-    """The page of a code: each spec, command or call that provokes it, and what attnc says."""
-    texts = sorted(file for file in errors_folder().glob("A*.txt") if file.stem.partition("_")[0] == code)
-    if not texts:
-        raise error("A627", f"there is no error code `{code}`", notes=FAMILIES)
-    return f"{code}\n\n" + "\n\n".join(_page(text) for text in texts)
+    """The page of a code: each spec, command or call that provokes it, and what attnc says; a line on a refusal's."""
+    if code in REFUSALS:
+        meaning, mend = REFUSALS[code]
+        return f"{code}: {meaning}\nwhat can be done: {mend}"
+    found = texts_of(code)
+    if not found:
+        families = ", ".join(f"{family} {what}" for family, what in FAMILIES.items())
+        raise error("A627", f"there is no error code `{code}`", notes=(families,), helps=("attnc explain --codes",))
+    return f"{code}\n\n" + "\n\n".join(_page(text) for text in found)
+
+
+def codes() -> list[str]:
+    """Every code, in order."""
+    return sorted({file.stem.partition("_")[0] for file in errors_folder().glob("A*.txt")})
+
+
+def texts_of(code: str) -> list[Path]:
+    """The files with what a code says."""
+    return sorted(file for file in errors_folder().glob("A*.txt") if file.stem.partition("_")[0] == code)
 
 
 def _page(text: Path) -> str:

@@ -23,6 +23,8 @@ REPORTS = (
     ["compile", str(SPEC), "--shape", SHAPE],
     ["run", str(SPEC), "--shape", SHAPE, "--repeat", "0"],
     ["list"],
+    ["explain", "--codes"],
+    ["language"],
 )
 
 
@@ -111,3 +113,10 @@ def on_a_terminal(*words: str) -> str:
 def test_long_work_shows_a_bar_on_a_terminal_and_none_in_a_pipe() -> None:
     assert "checking" in on_a_terminal("check", str(SPEC))
     assert run("check", str(SPEC)).stderr == ""
+
+
+def test_sections_of_an_explanation_are_shown_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", str(SPEC), "--only", "masks", "--only", "refusals"]) == 0
+    assert capsys.readouterr().out == "masks\n  O over n: n < m + 1\n"
+    assert main(["explain", str(SPEC), "--only", "refusals"]) == 0
+    assert capsys.readouterr().out == "no refusals\n"
