@@ -15,7 +15,8 @@ from attnc.passes.lower.fold import Folding
 from attnc.passes.lower.frame import Frame
 from attnc.passes.lower.lanes import identity
 from attnc.passes.lower.loops import Piece, opening, pieces
-from attnc.passes.lower.scope import Scope
+from attnc.passes.lower.ranges import may_see
+from attnc.passes.lower.scope import Block, Scope
 from attnc.passes.lower.values import Values
 from attnc.passes.masks import solve, trend
 
@@ -119,15 +120,25 @@ class Lowering:
         index = self.monoid.segments[number].index
         assert index is not None
         with self.scope.block(index, tiled=step > 1) as block:
-            test = self._worth(shared, index) if piece.cut else None
-            if test is None:
+            if not (piece.cut and self._data_tells(shared, index)):
                 self.folding.fold(number, index, cut=piece.cut)
+            elif (ranges := may_see(self.values, shared)) is None:
+                self._visit(number, step, shared, block)
             else:
                 with self.scope.block(index, tiled=step > 1) as inner:
-                    self.folding.fold(number, index, cut=True)
-                block.body.append(k.Guarded(test, tuple(inner.body), "unseen"))
+                    self._visit(number, step, shared, inner)
+                block.body.append(k.Guarded(ranges, tuple(inner.body), "far"))
         self.values.masks = ()
         self.loops.append(k.Loop(index, piece.lo, piece.hi, step, piece.cut, tuple(block.body)))
+
+    def _visit(self, number: int, step: int, shared: tuple[Expr, ...], block: Block) -> None:
+        """The fold of a tile, where any of its rows sees any of its positions."""
+        index = self.monoid.segments[number].index
+        test = self._worth(shared, index)
+        with self.scope.block(index, tiled=step > 1) as inner:
+            self.folding.fold(number, index, cut=True)
+        body = tuple(inner.body)
+        block.body += body if test is None else (k.Guarded(test, body, "unseen"),)
 
     def _lengthens(self, number: int) -> bool:
         """Whether later rows see more of a segment: it ends with the row and begins wherever the row is."""
@@ -140,11 +151,14 @@ class Lowering:
             for branch in branches
         )
 
+    def _data_tells(self, shared: tuple[Expr, ...], index: str | None) -> bool:
+        """Whether only data can tell if a tile is seen."""
+        inner = any(free_indices(test) & set(self.frame.inner) for test in shared)
+        return not inner and any(branch.gaps for branch in solve(shared, index or "", self.frame.kind))
+
     def _worth(self, shared: tuple[Expr, ...], index: str | None) -> k.Value | None:
         """Whether any row of a tile sees any of its positions, where only data can tell."""
-        if not any(branch.gaps for branch in solve(shared, index or "", self.frame.kind)):
-            return None
-        if any(free_indices(test) & set(self.frame.inner) for test in shared):
+        if not self._data_tells(shared, index):
             return None
         self.values.masks = self.folding.edge(index)
         seen = self.folding.seen(shared, index)

@@ -240,7 +240,15 @@ template <class T, int N> inline T sum_across(Lanes<T, N> x) { return across(x, 
 template <class T, int N> inline T prod_across(Lanes<T, N> x) { return across(x, [](T a, T b) { return a * b; }); }
 template <class T, int N> inline T max_across(Lanes<T, N> x) { return across(x, [](T a, T b) { return max_<T>(a, b); }); }
 template <class T, int N> inline T min_across(Lanes<T, N> x) { return across(x, [](T a, T b) { return min_<T>(a, b); }); }
-template <int N> inline bool any_across(Lanes<bool, N> x) { return across(x, [](bool a, bool b) { return (bool)(a | b); }); }
-template <int N> inline bool all_across(Lanes<bool, N> x) { return across(x, [](bool a, bool b) { return (bool)(a & b); }); }
+template <int N> ATTNC_INLINE bool any_across(Lanes<bool, N> x) {  // 64 bits at a time: masks are asked for every key
+  typedef typename Pack<int32_t, N>::V V;
+  V every = x.pack.part[0];
+  for (int p = 1; p < Lanes<bool, N>::PARTS; ++p) every = every | x.pack.part[p];
+  uint64_t words[(sizeof(V) + 7) / 8] = {}, any = 0;
+  __builtin_memcpy(words, &every, sizeof(V));
+  for (const uint64_t word : words) any |= word;
+  return any != 0;
+}
+template <int N> ATTNC_INLINE bool all_across(Lanes<bool, N> x) { return !any_across(!x); }
 
 }  // namespace attnc
