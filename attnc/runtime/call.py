@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 
@@ -36,28 +37,28 @@ class Call:
     tangent: list[StageRun] = field(default_factory=list)
     backward: list[StageRun] = field(default_factory=list)
 
-    @property
+    @cached_property
     def outputs(self) -> tuple[str, ...]:
         """The outputs, each once."""
         return tuple(dict.fromkeys(self.program.explicit.outputs))
 
-    @property
+    @cached_property
     def real_outputs(self) -> tuple[str, ...]:
         """The outputs that can have a derivative."""
         types = types_of(self.program.explicit)
         return tuple(name for name in self.outputs if types[name] == "real")
 
-    @property
+    @cached_property
     def gradients(self) -> Gradients:
         """The whole backward, for every output that can have one: it decides what is held."""
         return backward_for(self.program, self.wanted)
 
-    @property
+    @cached_property
     def saved(self) -> tuple[str, ...]:
         """What is held from the forward to the backward besides the inputs."""
         return tuple(name for name in self.gradients.backward.saved if name not in self.names) if self.wanted else ()
 
-    @property
+    @cached_property
     def further(self) -> tuple[str, ...]:
         """What of that is no output."""
         return tuple(name for name in self.saved if name not in self.outputs)

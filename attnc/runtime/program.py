@@ -22,6 +22,7 @@ from attnc.library import Library, Spec, digest, module_path
 from attnc.runtime import cache
 from attnc.runtime.carry import with_carries
 from attnc.runtime.needs import Needs, needs_of
+from attnc.runtime.replay import Replays
 from attnc.runtime.spans import Cutting
 
 if TYPE_CHECKING:
@@ -38,6 +39,11 @@ class Program:
     stated: Cascade
     explicit: Cascade
     plan: Plan
+
+    @cached_property
+    def replays(self) -> Replays:
+        """The kinds of runs of its stages so far."""
+        return Replays()
 
     @cached_property
     def needs(self) -> dict[str, Needs]:

@@ -1,15 +1,15 @@
-"""Plain calls run again: where types, layouts and settings are those of a call before, nothing is asked anew.
+"""Runs of kernels again: where types, layouts and settings are those of a run before, nothing is asked anew.
 
-A call decides by them alone what it allocates and which kernels it launches. The second one of a kind notes that on a
-tape; further ones play the tape. Calls that are differentiated, traced or cast, and those with statements between
-their kernels, take the long way.
+They alone decide what is allocated and which kernels are launched. The second run of a kind notes that on a tape;
+further ones play the tape. So does a whole call, if it is not differentiated, traced or cast. What has statements
+between its kernels takes the long way.
 """
 
 from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,17 +33,44 @@ def kind_of(args: tuple[object, ...], named: Mapping[str, object]) -> Hashable |
     """What a plain call depends on besides the values of its tensors; None for any other call."""
     if autocast() or torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
         return None
-    about: list[Hashable] = [*named, threads(), *map(os.environ.get, SETTINGS)]
-    differentiated = torch.is_grad_enabled()
-    for value in (*args, *named.values()):
+    about: list[Hashable] = [*named, *_settings()]
+    differentiated, values = torch.is_grad_enabled(), (*args, *named.values())
+    for value in values:
         kind = type(value)
         if kind in VALUES:
             about.append((kind, value))  # 1, 1.0 and True are equal
         elif kind in PLAIN and _is_plain(value) and not (differentiated and value.requires_grad):  # type: ignore[attr-defined]
-            about.append((value.device, value.dtype, value.shape, value.stride()))  # type: ignore[attr-defined]
+            about.append(_layout(value))  # type: ignore[arg-type]
         else:
             return None
-    return tuple(about)
+    return None if _repeated(tensors_of(args, named)) else tuple(about)
+
+
+def kind_of_run(
+    tensors: Mapping[str, torch.Tensor],
+    sizes: Mapping[str, int],
+    place: Hashable,
+    held: Iterable[str],
+    types: Mapping[str, torch.dtype],
+) -> Hashable | None:
+    """What a run of a program's stages depends on besides the values of its tensors; None if one is given twice."""
+    if _repeated(tensors.values()):
+        return None
+    layouts = tuple(map(_layout, tensors.values()))
+    return (place, tuple(tensors), layouts, *sizes.items(), *held, *types.items(), *_settings())
+
+
+def _settings() -> tuple[Hashable, ...]:
+    return threads(), *map(os.environ.get, SETTINGS)
+
+
+def _layout(tensor: torch.Tensor) -> Hashable:
+    return tensor.device, tensor.dtype, tensor.shape, tensor.stride()
+
+
+def _repeated(tensors: Collection[torch.Tensor]) -> bool:
+    """Whether a tensor has several places: those that come later may have one each."""
+    return len({*map(id, tensors)}) < len(tensors)
 
 
 def tensors_of(args: tuple[object, ...], named: Mapping[str, object]) -> list[torch.Tensor]:
@@ -109,10 +136,9 @@ class Tape:
     whole: bool = True
 
     def __post_init__(self) -> None:
-        """Knows the given tensors; one that is given twice has no place of its own."""
+        """Knows the given tensors."""
         for place, tensor in enumerate(self.given):
             self._enter(tensor, place)
-        self.whole = len(self.known) == len(self.given)
 
     def made(self, tensor: torch.Tensor, *, zeroed: bool = False) -> torch.Tensor:
         """The tensor, which has been allocated."""
@@ -159,27 +185,27 @@ class Tape:
 
 @dataclass(frozen=True)
 class Replays:
-    """The kinds of plain calls that an attention has seen; of those seen twice, how to run them again, and a note."""
+    """The kinds of runs seen so far; of those seen twice, how to run them again and a note, or that they cannot be."""
 
-    kinds: dict[Hashable, tuple[Replay, Any] | None] = field(default_factory=dict)
+    kinds: dict[Hashable, tuple[Replay, Any] | bool] = field(default_factory=dict)
 
     def known(self, kind: Hashable | None) -> tuple[Replay, Any] | None:
-        """How to run a call of this kind, if it is known."""
-        return None if kind is None else self.kinds.get(kind)
+        """How to run one of this kind, if it is known."""
+        found = None if kind is None else self.kinds.get(kind)
+        return found if isinstance(found, tuple) else None
 
     def tape(self, kind: Hashable | None, given: Tensors) -> Tape | None:
         """A tape for a kind that is seen for the second time: lengths that grow come but once."""
-        if kind is None:
+        if kind is None or self.kinds.get(kind) is False:
             return None
         if kind in self.kinds:
             return Tape(given)
         if len(self.kinds) >= MOST:
             self.kinds.clear()
-        self.kinds[kind] = None
+        self.kinds[kind] = True
         return None
 
     def keep(self, kind: Hashable, tape: Tape, outputs: Tensors, note: Any) -> None:
-        """From now on calls of this kind are run again from the tape, if it tells all that was done."""
+        """From now on those of this kind are run again from the tape, if it tells all that was done."""
         replay = tape.replay(outputs)
-        if replay is not None:
-            self.kinds[kind] = replay, note
+        self.kinds[kind] = False if replay is None else (replay, note)
