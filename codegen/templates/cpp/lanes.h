@@ -138,6 +138,17 @@ template <class T, int N> struct Memory<Lanes<T, N>> {
 };
 template <int N> struct Memory<Lanes<bool, N>> {  // a byte for each
   static ATTNC_INLINE Lanes<bool, N> read(const bool* from) {
+#if defined(__AVX512F__) && !defined(__clang__)
+    if constexpr (N % 16 == 0) {  // GCC 12 takes a vector of 512 bits apart unless it is told
+      Pack<int32_t, N> bits;
+      for (int p = 0; p < N / 16; ++p) {
+        char __attribute__((vector_size(16))) bytes;
+        __builtin_memcpy(&bytes, from + 16 * p, 16);
+        bits.part[p] = 0 - (typename Pack<int32_t, N>::V)__builtin_ia32_pmovsxbd512_mask(bytes, typename Pack<int32_t, N>::V{}, (unsigned short)-1);
+      }
+      return Lanes<bool, N>(bits);
+    }
+#endif
     Pack<int8_t, N> bytes;
     __builtin_memcpy(&bytes, from, N);
     return -Lanes<int32_t, N>(converted<int32_t>(bytes)) != 0;
