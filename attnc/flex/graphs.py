@@ -51,7 +51,7 @@ class _Reading(TorchFunctionMode):
 # ---- nodes -------------------------------------------------------------------------------------
 
 
-@torch.compiler.allow_in_graph
+@torch.compiler.allow_in_graph  # type: ignore[untyped-decorator]
 def scalars(query: Tensor, key: Tensor, value: Tensor, shared: bool) -> list[Any]:
     """The score and the four positions."""
     call = seen_by(query, key, value, shared)
@@ -62,7 +62,7 @@ def scalars(query: Tensor, key: Tensor, value: Tensor, shared: bool) -> list[Any
     return arguments()
 
 
-@torch.compiler.allow_in_graph
+@torch.compiler.allow_in_graph  # type: ignore[untyped-decorator]
 def element(tensor: Any, indices: tuple[Any, ...]) -> Any:
     """A tensor at scalars."""
     if isinstance(tensor, Tensor) and any(isinstance(item, Scalar) for item in indices):
@@ -72,7 +72,7 @@ def element(tensor: Any, indices: tuple[Any, ...]) -> Any:
     return tensor[indices]
 
 
-@torch.compiler.allow_in_graph
+@torch.compiler.allow_in_graph  # type: ignore[untyped-decorator]
 def attended(
     query: Tensor,
     key: Tensor,
@@ -104,6 +104,8 @@ def _like(query: Tensor, key: Tensor, value: Tensor, found: Any, asked: Asked) -
     """What is like the outputs in shape, type and of what they are functions, but is no number."""
     own = found.sum() if isinstance(found, Tensor) else 0  # what is no score has its word later
     row = query.sum(-1) + key.sum() + own + torch.nan
-    out = (row[..., None] + value.sum((0, 1, 2))).type_as(lowered(query)).contiguous()
-    further = [row.to(score_type(query)).contiguous() for given in (asked.lse, asked.top) if given]
+    given = lowered(query)
+    assert isinstance(given, Tensor)
+    out = (row[..., None] + value.sum((0, 1, 2))).to(given.dtype).contiguous()
+    further = [row.to(score_type(query)).contiguous() for wanted in (asked.lse, asked.top) if wanted]
     return (out, *further) if further else out

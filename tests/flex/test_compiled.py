@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -42,11 +42,13 @@ def whole(function: Callable[..., Any], backend: Any = "aot_eager", **options: A
     return compiled
 
 
-def gradients(found: Any, wanted: Tensors) -> Tensors:
+def gradients(found: Any, wanted: Sequence[torch.Tensor]) -> Tensors:
     """What comes in at tensors where something comes in at every output."""
     outputs = found if isinstance(found, tuple) else (found,)
-    loss = sum((value.float() * torch.linspace(-1, 2, value.numel()).reshape(value.shape)).sum() for value in outputs)
-    return list(torch.autograd.grad(loss, wanted))  # type: ignore[arg-type]
+    weights = [torch.linspace(-1, 2, value.numel()).reshape(value.shape) for value in outputs]
+    return list(
+        torch.autograd.grad(outputs, wanted, [own.to(value.dtype) for own, value in zip(weights, outputs, strict=True)])
+    )
 
 
 def same(found: Any, wanted: Any) -> bool:
@@ -187,7 +189,7 @@ def test_what_is_asked_for_beside_the_output_is_given() -> None:
 def test_a_region_of_lower_precision_is_part_of_a_graph() -> None:
     def attended(*given: torch.Tensor) -> Any:
         with torch.autocast("cpu", torch.bfloat16):
-            return attnc.flex_attention(*given, alibi)  # type: ignore[arg-type]
+            return attnc.flex_attention(*given, alibi)
 
     given = inputs()
     found, wanted = whole(attended)(*given), attended(*given)

@@ -197,6 +197,17 @@ def test_a_hundred_lengths_are_one_compilation() -> None:
     assert compilations() == (analyses + 1, compiled + 1)
 
 
+def test_gradients_of_a_table_by_distance_are_one_compilation() -> None:
+    table = torch.randn(HEADS, 300, requires_grad=True)
+    seen = []
+    for length in (20, 29, 54, 97):
+        given = [item.requires_grad_() for item in inputs(torch.float32, length=length)]
+        out = attnc.flex_attention(*given, score_mod=lambda s, b, h, m, n: s + table[h, m - n])
+        torch.autograd.grad(out.sum(), [*given, table])
+        seen.append(compilations())
+    assert seen == seen[:1] * 4
+
+
 FACTOR = 1.0
 
 
