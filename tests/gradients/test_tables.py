@@ -30,6 +30,7 @@ CHOICES = {
     "one": "m - n if m >= n else 2",
     "nested": "m if m < 4 else (n if n > 6 else m - n + 2)",
 }
+REST = [("either", "sm_90"), ("nested", "cpu"), ("one", "cpu")]
 SIZES = {"b": 2, "h": 2, "m": 11, "n": 9, "e": 4, "f": 4, "r": 25}
 
 
