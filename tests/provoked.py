@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 
 import attnc
 import attnc.integrations.transformers
@@ -127,6 +128,7 @@ def _python(line: str) -> str:
         "CompiledAttention": CompiledAttention,
         "Path": Path,
         "torch": torch,
+        "make_fx": make_fx,
         "on_a_gpu_with_less_memory": _with_less_memory,
     }
     if "mistakes." in line:

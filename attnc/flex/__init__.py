@@ -7,10 +7,9 @@ from typing import Any
 
 import torch
 
-from attnc.flex.arguments import auxiliary, callables, checked, mask_of, scale_of
+from attnc.flex.arguments import auxiliary, callables, masks_of
+from attnc.flex.calls import Asked, called, seen_by
 from attnc.flex.known import recalled
-from attnc.flex.program import Form, attention_of
-from attnc.flex.rules import Call
 
 __all__ = ["flex_attention"]
 
@@ -35,37 +34,20 @@ def flex_attention(
     scalars, again only where something that they read has changed; what they do becomes part of the kernel. Tensors
     that they capture are inputs, with gradients; numbers are compiled in, lengths are not. A `BlockMask` is followed
     by its rule, one without by its blocks. `kernel_options` are for other kernels and change nothing.
+
+    In compiled code it is one operator of the graph. Under `checkpoint` there, PyTorch wants leave to follow how the
+    callables read tensors: `torch._dynamo.config.skip_fwd_side_effects_in_bwd_under_checkpoint = True`.
     """
-    asked = (return_lse or bool(getattr(return_aux, "lse", False)), bool(getattr(return_aux, "max_scores", False)))
-    rules = (score_mod, mask_mod, block_mask)
-    attended = _apart if torch.compiler.is_compiling() else _attended
-    found = attended(query, key, value, rules, scale, enable_gqa, asked)
-    return found if return_aux is None else auxiliary(found, *asked)
+    lse, top = return_lse or bool(getattr(return_aux, "lse", False)), bool(getattr(return_aux, "max_scores", False))
+    asked = Asked(scale, enable_gqa, lse, top)
+    if not torch.compiler.is_dynamo_compiling():  # it has a word of its own on what it cannot call
+        callables(score_mod, mask_mod)
+    masks = masks_of(mask_mod, block_mask, query, key)
+    if torch.compiler.is_dynamo_compiling():
+        from attnc.flex.graphs import recorded  # PyTorch's compiler is there already
 
-
-def _attended(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    rules: tuple[Any, Any, Any],
-    scale: float | None,
-    enable_gqa: bool,
-    asked: tuple[bool, bool],
-) -> Any:
-    """The output, its logsumexp and the largest score, as far as they are asked for."""
-    score_mod, mask_mod, block_mask = rules
-    callables(score_mod, mask_mod)
-    checked(query, key, value, enable_gqa)
-    masks = [] if mask_mod is None else [mask_mod]
-    if block_mask is not None:
-        masks.append(mask_of(block_mask, (query.shape[2], key.shape[2])))
-    extents = {"b": query.shape[0], "h": query.shape[1], "m": query.shape[2], "n": key.shape[2]}
-    real = torch.float64 if query.dtype == torch.float64 else torch.float32
-    found, captured = recalled(score_mod, masks, Call(query.device, real, extents))
-    form = Form(found, scale_of(scale), enable_gqa and query.shape[1] != key.shape[1], *asked)
-    given = {name: item.to(real) if item.dtype == torch.float64 else item for name, item in captured.items()}
-    return attention_of(form)(query, key, value, **given)
-
-
-# What traces callables is nothing for another tracer: under `torch.compile` a call stands outside of its graph.
-_apart = torch._disable_dynamo(_attended)  # type: ignore[attr-defined]
+        found = recorded(query, key, value, score_mod, masks, asked)
+    else:
+        rules, captured = recalled(score_mod, masks, seen_by(query, key, value, enable_gqa))
+        found = called(query, key, value, rules, captured, asked)
+    return found if return_aux is None else auxiliary(found, lse, top)

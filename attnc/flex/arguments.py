@@ -83,7 +83,15 @@ def auxiliary(found: Any, lse: bool, top: bool) -> Any:
 # ---- block masks --------------------------------------------------------------------------------
 
 
-def mask_of(block_mask: Any, lengths: tuple[int, int]) -> Callable[..., Any]:
+def masks_of(
+    mask_mod: Callable[..., Any] | None, block_mask: Any, query: torch.Tensor, key: torch.Tensor
+) -> list[Callable[..., Any]]:
+    """The rules by which keys are seen."""
+    masks = [] if mask_mod is None else [mask_mod]
+    return masks if block_mask is None else [*masks, _mask_of(block_mask, (query.shape[2], key.shape[2]))]
+
+
+def _mask_of(block_mask: Any, lengths: tuple[int, int]) -> Callable[..., Any]:
     """The rule of a BlockMask: its mask callable, or its table of blocks where it has none."""
     from torch.nn.attention.flex_attention import BlockMask, noop_mask
 
@@ -103,7 +111,7 @@ def mask_of(block_mask: Any, lengths: tuple[int, int]) -> Callable[..., Any]:
 
 def _by_blocks(blocks: torch.Tensor, size: tuple[int, int]) -> Callable[..., Any]:
     """Whether the block that a pair lies in is listed."""
-    if bool(blocks.all()):
+    if not torch.compiler.is_compiling() and bool(blocks.all()):
         return lambda b, h, m, n: True
     alone = [extent == 1 for extent in blocks.shape[:2]]
     table = blocks[tuple(0 if one else slice(None) for one in alone)]

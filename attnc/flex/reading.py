@@ -81,7 +81,7 @@ def _whole(indices: Any, rank: int) -> list[Any]:
     return [*items[:place], *rest, *items[place + 1 :]]
 
 
-def _subscripted(tensor: torch.Tensor, indices: Any) -> Scalar | Rows:
+def subscripted(tensor: torch.Tensor, indices: Any) -> Scalar | Rows:
     """A captured tensor at positions: numbers and slices are taken at once, the rest is read by the program."""
     items = _whole(indices, tensor.dim())
     if any(isinstance(item, torch.Tensor) for item in items):
@@ -103,7 +103,7 @@ class Tracing(TorchFunctionMode):
         """The function's value."""
         named = kwargs or {}
         if func is torch.Tensor.__getitem__ and _has_scalars(args[1]):
-            return _subscripted(args[0], args[1])
+            return subscripted(args[0], args[1])
         for item in (*args, *named.values()):
             if isinstance(item, Scalar):
                 return computed(func, args, named)

@@ -58,28 +58,39 @@ class Call:
 
 def rules_of(score_mod: Rule | None, masks: Iterable[Rule], call: Call) -> Traced:
     """What the callables write in a call."""
-    captures = Captures(call.extents, call.device, call.real, taken=set(RESERVED))
-    b, h, m, n = (Scalar(syn.Name(name), "int") for name in "bhmn")
+    captures = captured_in(call)
+    score, *positions = arguments()
     token = CAPTURES.set(captures)
     try:
         with Tracing():
-            score = _score(score_mod, b, h, m, n)
-            kept = [_returned(mask(b, h, m, n), "mask") for mask in masks]
-        for item in kept:
-            item.condition("a mask")
+            found = score if score_mod is None else score_mod(score, *positions)
+            return said(captures, found, [mask(*positions) for mask in masks])
     finally:
         CAPTURES.reset(token)
-    node, tests = _without_infinities(score.node)
-    tests += [item.node for item in kept if item.node != _TRUE]
-    return Traced(Rules(node, tuple(tests), *captures.declared()), captures.tensors, captures.computed)
 
 
-def _score(score_mod: Rule | None, *positions: Scalar) -> Scalar:
-    score = Scalar(SCORE, "real")
-    if score_mod is None:
-        return score
-    found = _returned(score_mod(score, *positions), "score")
-    return found if found.kind == "real" else Scalar.of(found * 1.0)
+def captured_in(call: Call) -> Captures:
+    """What callables capture in a call: nothing yet."""
+    return Captures(call.extents, call.device, call.real, taken=set(RESERVED))
+
+
+def arguments() -> list[Scalar]:
+    """The score and the four positions that callables are given."""
+    return [Scalar(SCORE, "real"), *(Scalar(syn.Name(name), "int") for name in "bhmn")]
+
+
+def said(captures: Captures, score: object, tests: Iterable[object]) -> Traced:
+    """The rules by what the callables returned."""
+    own, kept = _real(_returned(score, "score")), [_returned(test, "mask") for test in tests]
+    for item in kept:
+        item.condition("a mask")
+    node, conditions = _without_infinities(own.node)
+    conditions += [item.node for item in kept if item.node != _TRUE]
+    return Traced(Rules(node, tuple(conditions), *captures.declared()), captures.tensors, captures.computed)
+
+
+def _real(score: Scalar) -> Scalar:
+    return score if score.kind == "real" else Scalar.of(score * 1.0)
 
 
 def _returned(value: object, what: str) -> Scalar:

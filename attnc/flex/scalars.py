@@ -36,7 +36,7 @@ class Scalar(Value):
             from attnc.flex.captured import element
 
             return element(value)
-        found = literal(value)
+        found = literal(_fixed(value))
         return cls(found.node, found.kind, found.known, found.depth)
 
     def lifted(self, other: object) -> Scalar:
@@ -93,6 +93,19 @@ class Scalar(Value):
         if name in _PROPERTIES:
             return _PROPERTIES[name](self)
         return partial(method(name), self)
+
+
+def _fixed(value: object) -> object:
+    """A symbol of a compiler as the number that it stands for: what is compiled holds for that one."""
+    match value:
+        case torch.SymBool():
+            return bool(value)
+        case torch.SymInt():
+            return int(value)
+        case torch.SymFloat():
+            return float(value)
+        case _:
+            return value
 
 
 def _call() -> Captures:

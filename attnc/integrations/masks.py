@@ -88,11 +88,15 @@ def pattern_of(function: Callable[..., Any]) -> tuple[str, int | None]:
 
 
 def _held(function: Callable[..., Any], maker: Callable[..., Any]) -> dict[str, Any]:
-    """What a function that `maker` makes was made of; nothing for any other."""
+    """What a function that `maker` makes was made of; nothing for any other, nor for one that Dynamo made."""
     code = getattr(function, "__code__", None)
     if code is None or code not in maker.__code__.co_consts:
         return {}
-    return dict(zip(code.co_freevars, (cell.cell_contents for cell in function.__closure__ or ()), strict=True))
+    try:
+        cells = function.__closure__ or ()
+    except AttributeError:
+        return {}
+    return dict(zip(code.co_freevars, (cell.cell_contents for cell in cells), strict=True))
 
 
 def table_for(axes: int, kind: str, heads: int, given: torch.Tensor) -> torch.Tensor:

@@ -11,10 +11,11 @@ from typing import Any
 import torch
 
 import attnc
-from attnc.diagnostics import AttnError, error
+from attnc.diagnostics import error
 from attnc.integrations.masks import MARK, ROWS, Mask, marked, table_for
 from attnc.ir.cascade import Cascade, Input
 from attnc.runtime.attention import Attention
+from attnc.runtime.site import constant
 
 Taken = str | Callable[[Any], Any]
 WITHOUT = {"dropout": 0.0, "output_attentions": False}
@@ -136,9 +137,9 @@ class Served:
         if isinstance(mask, Mask) and rows and (pattern not in self.patterns or (padded is not None and not padding)):
             table, padded = mask.table(), None
         elif table is None and pattern not in self.patterns:
-            raise _no_pattern(self.stated.name, pattern)
+            _refuse_pattern(self.stated.name, pattern)
         if (table is not None and not rows) or (padded is not None and not padding):
-            raise _not_taken(self.stated.name, "a table of its own" if table is not None else "padding")
+            _refuse_mask(self.stated.name, "a table of its own" if table is not None else "padding")
         seen = torch.ones((), dtype=torch.bool, device=key.device)
         found: dict[str, Any] = {}
         if padding:
@@ -185,18 +186,25 @@ def _pattern(mask: Mask | torch.Tensor | None, causal: bool) -> str:
     return mask.pattern if isinstance(mask, Mask) else "causal" if causal else "bidirectional"
 
 
-def _no_pattern(name: str, pattern: str) -> AttnError:
+@constant
+def _refuse_pattern(name: str, pattern: str) -> None:
+    """Error A651; a compiler that traces the call hears it as well."""
     if pattern == "other":
         what = f"the model asks for a mask of its own making, and `{name}` takes none"
         helps = ('declare an input for it, `seen[b,m,n]: bool`, with `takes={"seen": "attention_mask"}`',)
-        notes = ("sequences that are packed into one are such a mask; so is all that is compiled without a mask",)
-        return error("A651", what, notes=notes, helps=helps)
+        notes = (
+            "sequences that are packed into one are such a mask; so is all that is compiled without a mask, and a"
+            " sliding window that is compiled: there PyTorch does not show what a mask was made of",
+        )
+        raise error("A651", what, notes=notes, helps=helps)
     what = f"the model asks for a {pattern} mask, and `{name}` is registered for others"
     helps = (f'if the spec states that pattern, register it with `patterns=("{pattern}",)`',)
-    return error("A651", what, helps=helps)
+    raise error("A651", what, helps=helps)
 
 
-def _not_taken(name: str, what: str) -> AttnError:
+@constant
+def _refuse_mask(name: str, what: str) -> None:
+    """Error A651 on a mask that is not taken."""
     keyword, axes = ("padding", "b,n") if what == "padding" else (ROWS, "b,m,n")
     helps = (f'declare an input for it, `seen[{axes}]: bool`, with `takes={{"seen": "{keyword}"}}`',)
-    return error("A651", f"the model gives {what}, and `{name}` takes none", helps=helps)
+    raise error("A651", f"the model gives {what}, and `{name}` takes none", helps=helps)

@@ -38,6 +38,10 @@ def record(
     wanted = tuple(sorted([name for name, tensor in asked if tensor.requires_grad]))
     settings = {name: _constant(value) for name, value in pairs if name not in tensors}
     call = described(reference, (len(args), *named), tuple(tensors), wanted, settings, step)
+    if torch._C._are_functorch_transforms_active():
+        from attnc.runtime.transforms import transformed
+
+        return call, transformed(call, list(tensors.values()))
     return call, operators.forward(call, list(tensors.values()))
 
 

@@ -8,7 +8,8 @@ takes longer to be called than a small kernel runs.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -23,6 +24,8 @@ from attnc.runtime.call import Call
 from attnc.runtime.execute import owned
 from attnc.runtime.site import site_of
 from attnc.runtime.types import value_types
+
+Pulled: TypeAlias = list[Tensor | None]
 
 
 @torch.library.custom_op("attnc::forward", mutates_args=())
@@ -103,7 +106,16 @@ def _axes(cascade: Cascade, name: str) -> tuple[tuple[Expr, Expr], ...]:
 # ---- derivatives -------------------------------------------------------------------------------
 
 
-def _keep(ctx: Any, inputs: tuple[str, list[Tensor]], output: list[Tensor]) -> None:
+class Held(NamedTuple):
+    """A call whose gradients are asked for: what was saved of it, and which inputs want theirs."""
+
+    call: str
+    saved: Sequence[Tensor]
+    needed: Sequence[bool]
+
+
+def keep(ctx: Any, inputs: tuple[str, Sequence[Tensor]], output: Sequence[Tensor]) -> None:
+    """Saves the inputs, and what of the outputs the backward reads."""
     call, tensors = inputs
     own = site_of(call).call
     found = dict(zip((*own.outputs, *own.further), output, strict=True))
@@ -112,22 +124,25 @@ def _keep(ctx: Any, inputs: tuple[str, list[Tensor]], output: list[Tensor]) -> N
     ctx.set_materialize_grads(False)
 
 
-def _pull(ctx: Any, incoming: list[Tensor | None]) -> tuple[None, list[Tensor | None]]:
-    site = site_of(ctx.call)
+def pulled(held: Held, incoming: Iterable[Tensor | None], gradients: Callable[..., list[Tensor]]) -> Pulled:
+    """What comes in at each input, by a function that is called as the operator `attnc::backward` is."""
+    site = site_of(held.call)
     own = site.call
     pairs = zip(own.outputs, incoming, strict=False)
     given = {name: value for name, value in pairs if value is not None and name in own.real_outputs}
-    asked = zip(site.inputs, ctx.needs_input_grad[1], strict=True)
-    wanted = tuple(sorted(name for name, needed in asked if needed))
+    wanted = tuple(sorted(name for name, needed in zip(site.inputs, held.needed, strict=True) if needed))
     names = reached(own, wanted, tuple(given))
-    found = torch.ops.attnc.backward(
-        ctx.call, " ".join(wanted), " ".join(given), list(given.values()), list(ctx.saved_tensors)
-    )
+    found = gradients(held.call, " ".join(wanted), " ".join(given), list(given.values()), list(held.saved))
     by_name = dict(zip(names, found, strict=True))
-    return None, [by_name.get(name) for name in site.inputs]
+    return [by_name.get(name) for name in site.inputs]
 
 
-forward.register_autograd(_pull, setup_context=_keep)
+def _pull(ctx: Any, incoming: list[Tensor | None]) -> tuple[None, Pulled]:
+    held = Held(ctx.call, ctx.saved_tensors, ctx.needs_input_grad[1])
+    return None, pulled(held, incoming, torch.ops.attnc.backward)
+
+
+forward.register_autograd(_pull, setup_context=keep)
 
 
 # ---- batches -----------------------------------------------------------------------------------

@@ -97,7 +97,7 @@ class Site:
         return replace(self, batches=(*self.batches, tuple(inputs)), wanted=wanted)
 
 
-def _constant(function: F) -> F:
+def constant(function: F) -> F:
     """What a compiler evaluates as it traces: `torch.compiler.assume_constant_result`, which would load all of it."""
     function._dynamo_marked_constant = True  # type: ignore[attr-defined]
     return function
@@ -116,7 +116,7 @@ def site_of(text: str) -> Site:
         raise error("A616", what, notes=(f"it begins `{text[:60]}`", str(reason))) from None
 
 
-@_constant
+@constant
 def described(
     reference: str,
     given: tuple[int | str, ...],
@@ -142,7 +142,7 @@ def _fixed(value: object) -> object:
     return int(value) if isinstance(value, torch.SymInt) else value
 
 
-@_constant
+@constant
 def carried(call: str) -> Names:
     """The inputs whose next values follow the outputs of a step."""
     site = site_of(call)

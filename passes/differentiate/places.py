@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import cast
 
-from attnc.ir.cascade import Const, Coord, Expr, Map, Read, Reduce
+from attnc.ir.cascade import Choose, Const, Coord, Expr, Map, Read, Reduce
 from attnc.ir.indices import at, free_indices
 from attnc.ir.node import Node
 from attnc.ir.walk import rebuild
 from attnc.passes.differentiate.reverse import Term
 from attnc.passes.differentiate.writer import Writer
 from attnc.passes.prove import Atoms, Facts
+from attnc.passes.simplify import negation
 from attnc.passes.sums import from_terms, linear_terms, normal
+
+
+def cases(read: Read, term: Term) -> Iterator[tuple[Read, Term]]:
+    """What comes in at an element that a choice finds, for either side of the choice by itself.
+
+    Before   what comes in at table[i if i >= 0 else i + T]
+    After    the same at table[i] where i >= 0, and at table[i + T] where not
+    Holds    because every point is on one side; its subscript can then be solved for an index, which a choice cannot.
+    """
+    chosen = next((sub for sub in read.subs if isinstance(sub, Choose) and _moves(sub, term.scope)), None)
+    if chosen is None:
+        yield read, term
+        return
+    for test, sub in ((chosen.test, chosen.then), (negation(chosen.test), chosen.other)):
+        same: dict[Expr, Expr] = {chosen: sub}
+        tests = (test, *(_known(item, same) for item in term.when))
+        yield from cases(cast(Read, _visited(read, same)), Term(_known(term.value, same), term.scope, tests))
+
+
+def _moves(chosen: Choose, scope: frozenset[str]) -> bool:
+    """Whether a side of a choice moves by one with an index."""
+    terms = [item for side in (chosen.then, chosen.other) for item in linear_terms(side).items()]
+    return any(isinstance(term, Coord) and term.index in scope and factor in (1, -1) for term, factor in terms)
 
 
 def placed(writer: Writer, read: Read, term: Term, axes: tuple[str, ...]) -> Term:

@@ -14,7 +14,7 @@ from attnc.ir.walk import bottom_up, substitute, walk
 from attnc.passes.derive.probe import depends
 from attnc.passes.differentiate.folds import folded_roots
 from attnc.passes.differentiate.kept import state_of
-from attnc.passes.differentiate.places import placed
+from attnc.passes.differentiate.places import cases, placed
 from attnc.passes.differentiate.pullback import ONE, ZERO, mul, neg
 from attnc.passes.differentiate.reverse import Root, Term, reverse, together
 from attnc.passes.differentiate.writer import Writer
@@ -42,7 +42,7 @@ class Differentiated:
         """For each tensor that is wanted and reached the tensor of its gradient."""
         found: dict[str, list[tuple[Read, Term]]] = {}
         for read, terms in self._elements():
-            found.setdefault(read.tensor, []).extend((read, term) for term in terms)
+            found.setdefault(read.tensor, []).extend(case for term in terms for case in cases(read, term))
         return {name: self._gradient(name, found[name]) for name in sorted(found)}
 
     def _gradient(self, name: str, terms: list[tuple[Read, Term]]) -> str:

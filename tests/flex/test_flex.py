@@ -169,13 +169,6 @@ def test_what_is_given_out_of_each_row() -> None:
             assert one is None or torch.allclose(one, other, atol=1e-5)
 
 
-def test_under_a_compiler_a_call_stands_outside_of_the_graph() -> None:
-    q, k, v = inputs(torch.float32)
-    expected = attnc.flex_attention(q, k, v, mask_mod=causal) + 1
-    compiled = torch.compile(lambda q, k, v: attnc.flex_attention(q, k, v, mask_mod=causal) + 1, backend="eager")
-    assert torch.allclose(compiled(q, k, v), expected)
-
-
 # ---- one trace, one compilation -----------------------------------------------------------------
 
 
@@ -202,6 +195,17 @@ def test_a_hundred_lengths_are_one_compilation() -> None:
     for length in range(18, 118):
         assert attended(length).shape == (BATCH, HEADS, length, 16)
     assert compilations() == (analyses + 1, compiled + 1)
+
+
+def test_gradients_of_a_table_by_distance_are_one_compilation() -> None:
+    table = torch.randn(HEADS, 300, requires_grad=True)
+    seen = []
+    for length in (20, 29, 54, 97):
+        given = [item.requires_grad_() for item in inputs(torch.float32, length=length)]
+        out = attnc.flex_attention(*given, score_mod=lambda s, b, h, m, n: s + table[h, m - n])
+        torch.autograd.grad(out.sum(), [*given, table])
+        seen.append(compilations())
+    assert seen == seen[:1] * 4
 
 
 FACTOR = 1.0

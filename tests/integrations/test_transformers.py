@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -200,6 +201,36 @@ def test_key_heads_are_repeated_for_a_spec_that_does_not_share_them() -> None:
     ids = tokens()
     with torch.no_grad():
         assert keeps(own(input_ids=ids).logits, plain, "exact-llama", input_ids=ids)
+
+
+# ---- compiled ----------------------------------------------------------------------------------
+
+
+def test_a_model_is_one_graph_and_keeps_the_contract() -> None:
+    plain, own = pair("llama")
+    torch._dynamo.reset()
+    there, given = left_padded(), {"input_ids": tokens(), "use_cache": False}
+    compiled: Callable[..., Any] = torch.compile(own, fullgraph=True, backend="aot_eager")
+    logits = compiled(**given, attention_mask=there).logits
+    assert keeps(logits.detach(), plain, "exact-llama", there, **given, attention_mask=there)
+    wanted = own(**given, attention_mask=there).logits
+    parameters = list(own.parameters())
+    for one, other in zip(*(pulled(found[there.bool()], parameters) for found in (logits, wanted)), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4 * float(other.abs().max()))
+
+
+def pulled(logits: torch.Tensor, parameters: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+    """The gradients of a loss."""
+    return torch.autograd.grad(logits.square().mean(), parameters)
+
+
+@pytest.mark.parametrize(("name", "mask"), [("llama", None), ("mistral", left_padded())])
+def test_a_mask_that_cannot_be_seen_in_compiled_code_is_refused(name: str, mask: torch.Tensor | None) -> None:
+    _, own = pair(name)
+    torch._dynamo.reset()
+    compiled: Callable[..., Any] = torch.compile(own, fullgraph=True, backend="aot_eager")
+    with pytest.raises(Exception, match=r"error\[A651\].*a mask of its own making"):
+        compiled(input_ids=tokens(), use_cache=False, attention_mask=mask)
 
 
 # ---- masks -------------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ from torch._dynamo.testing import CompileCounter
 import attnc
 from tests.pytorch.cases import EVERY, EXAMPLES, attention, equal, inputs, leaves, listed, loss, name, pull
 
+Function = Callable[..., Any]
+SLOW = pytest.mark.exhaustive
 pytestmark = pytest.mark.filterwarnings("ignore:attnc")
 
 
@@ -153,6 +155,58 @@ def test_vmap_inside_of_a_graph() -> None:
         return found
 
     assert torch.equal(whole(called)(q), called(q))
+
+
+def _grad(own: Function, k: torch.Tensor) -> Function:
+    return torch.func.grad(lambda q: own(q, k).square().sum())
+
+
+def _vjp(own: Function, k: torch.Tensor) -> Function:
+    def pulled(q: torch.Tensor) -> Any:
+        out, pull, *_ = torch.func.vjp(own, q, k)
+        return out, *pull(out.cos())
+
+    return pulled
+
+
+def _each(own: Function, k: torch.Tensor) -> Function:
+    return lambda q: torch.func.vmap(_grad(own, k), (0,))(torch.stack([q, -2 * q]))
+
+
+ALIBI = attnc.load("std:alibi")
+CALLS: dict[str, Function] = {
+    "attention": lambda q, k: ALIBI(q, k, k, torch.ones(2)),
+    "flex_attention": lambda q, k: attnc.flex_attention(q, k, k, lambda score, b, h, m, n: score - (m - n) * 0.5),
+}
+
+
+@pytest.mark.parametrize(
+    ("function", "call"),
+    [
+        (_grad, "attention"),
+        *(pytest.param(_grad, call, marks=SLOW) for call in CALLS if call != "attention"),
+        *(pytest.param(way, call, marks=SLOW) for way in (_vjp, _each) for call in CALLS),
+    ],
+)
+def test_functions_of_torch_func_inside_of_a_graph(function: Callable[..., Function], call: str) -> None:
+    q, k, _ = qkv()
+    own = function(CALLS[call], k)
+    torch.testing.assert_close(whole(lambda q: own(q))(q), own(q))
+
+
+@pytest.mark.parametrize(
+    "taken",
+    [
+        lambda own: lambda q: torch.func.grad(lambda q: torch.func.grad(own)(q).square().sum())(q),
+        lambda own: lambda q: torch.func.jvp(own, (q,), (q,))[1],
+    ],
+)
+def test_derivatives_that_no_graph_holds_have_a_word_of_their_own(taken: Callable[[Function], Function]) -> None:
+    q, k, _ = qkv()
+    derivative = taken(lambda q: CALLS["attention"](q, k).square().sum())
+    assert derivative(q) is not None
+    with pytest.raises(Exception, match=r"error\[A404\]"):
+        whole(derivative)(q)
 
 
 def test_a_region_of_lower_precision_is_part_of_a_graph() -> None:
