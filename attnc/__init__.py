@@ -85,5 +85,6 @@ def __getattr__(name: str) -> Any:
     for module in () if elsewhere else ("attnc.trace", "attnc.flex"):
         home = import_module(module)
         if name in home.__all__:
-            return getattr(home, name)
+            found = globals()[name] = getattr(home, name)  # asked for once: looking for modules takes long
+            return found
     raise AttributeError(f"module 'attnc' has no attribute '{name}'")
