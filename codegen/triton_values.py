@@ -182,11 +182,11 @@ class Printer:
     def _map(self, op: str, args: tuple[k.Value, ...], axes: tuple[str, ...]) -> tuple[str, int]:
         if op in INFIX:
             return self._infix(op, args, axes)
+        if op == "pow":
+            return self._power(args, axes)
         self.helpers |= NEEDED.get(op, set())
         if op in FORMS:
             return FORMS[op].format(*(self.over(arg, axes, ATOM) for arg in args)), ATOM
-        if op == "pow":
-            return self._power(args, [self.over(arg, axes, ATOM) for arg in args])
         if op.startswith("cast:"):
             return self._cast(args[0], axes, DTYPES[op.removeprefix("cast:")])
         texts = [self.over(arg, axes) for arg in args]
@@ -223,11 +223,13 @@ class Printer:
             return f"{self.over(value, axes, MULTIPLIED)} * 1.0", MULTIPLIED
         return self.over(value, axes, ATOM), ATOM
 
-    def _power(self, args: tuple[k.Value, ...], texts: list[str]) -> tuple[str, int]:
-        exponent = args[1]
+    def _power(self, args: tuple[k.Value, ...], axes: tuple[str, ...]) -> tuple[str, int]:
+        base, exponent = args
         if isinstance(exponent, k.Const) and float(exponent.value).is_integer() and 0 < exponent.value <= 8:
-            return " * ".join([texts[0]] * int(exponent.value)), MULTIPLIED
-        return f"tl.exp2({texts[1]} * tl.log2({texts[0]}))", ATOM
+            return " * ".join([self.over(base, axes, ATOM)] * int(exponent.value)), MULTIPLIED
+        name = "power" if self.type(k.Map("pow", args)).dtype.startswith("float") else "whole_power"
+        self.helpers.add(name)
+        return f"{name}({self.over(base, axes)}, {self.over(exponent, axes)})", ATOM
 
     def _dot(self, value: k.Dot) -> str:
         a, b = self._operand(value.a, value.over, True), self._operand(value.b, value.over, False)

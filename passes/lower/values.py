@@ -214,13 +214,12 @@ class Values:
         if by_result or op in ("floor", "ceil", "round") or any(self.is_real(value) for value in values):
             return tuple(self.real_of(arg) for arg in args)
         found = tuple(self.whole(value) for value in values)
-        return self._wide(found) if op in ("mul", "pow") else found
+        return self._wide(found, op) if op in ("mul", "pow") else found
 
-    def _wide(self, args: tuple[k.Value, ...]) -> tuple[k.Value, ...]:
-        """Factors of an integer product that could pass 2^31, in 64 bits."""
-        if all(isinstance(arg, k.Const) for arg in args) or any(
-            isinstance(arg, k.Const) and abs(arg.value) <= SMALL for arg in args
-        ):
+    def _wide(self, args: tuple[k.Value, ...], op: str = "mul") -> tuple[k.Value, ...]:
+        """Integer factors, or base and exponent, whose result could pass 2^31, in 64 bits."""
+        small = [isinstance(arg, k.Const) and abs(arg.value) <= SMALL for arg in args]
+        if all(isinstance(arg, k.Const) for arg in args) or (op == "mul" and any(small)):
             return args
         return tuple(self.cast(arg, "int64") for arg in args)
 

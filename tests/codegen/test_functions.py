@@ -72,3 +72,31 @@ def test_functions_are_right_over_their_range(name: str, target: str) -> None:
 def test_functions_are_right_in_float64(name: str) -> None:
     found, right = kernel_values(name, "cpu", torch.float64)
     assert torch.allclose(found, right.double(), rtol=1e-13, atol=1e-300, equal_nan=True), name
+
+
+POWERS = [(2, 3), (2, 40), (3, 30), (-3, 7), (-1, 9), (1, -4), (-1, -3), (2, -1), (0, 0), (0, 5), (7, 0), (-2, 63)]
+REAL_POWERS = [(2.0, 0.5), (0.0, 0.0), (0.0, 2.5), (0.0, -1.0), (-2.0, 3.0), (-2.0, -2.0), (-2.0, 0.5), (9.5, -1.25)]
+
+
+@pytest.mark.parametrize("target", ["cpu", "sm_90"])
+@pytest.mark.parametrize(
+    ("kind", "value", "pairs"),
+    [("int", "A ** (B + C)", POWERS), ("int", "A ** (B + C) % 10007", POWERS), ("real", "A ** (B + C)", REAL_POWERS)],
+)
+def test_powers_are_those_of_their_type(kind: str, value: str, pairs: list[tuple[float, float]], target: str) -> None:
+    spec = f"attention p(A[m]: {kind}, B[m]: {kind}, C[n]: {kind}) -> O:\n    O[m] = sum[n]({value} * 1.0)\n"
+    a, b = (torch.tensor(side) for side in zip(*pairs, strict=True))
+    attention, inputs = attnc.compile(spec, strict=True), {"A": a, "B": b, "C": torch.zeros_like(a[:1])}
+    assert attention.program().streams
+    found = outputs_on(attention, inputs, target)["O"].double()
+    assert torch.allclose(found, attention.reference(**inputs).double(), rtol=1e-6, equal_nan=True)
+
+
+@pytest.mark.parametrize("target", ["cpu", "sm_90"])
+def test_a_constant_to_the_power_of_a_place_is_whole_in_64_bits(target: str) -> None:
+    attention = attnc.compile(
+        "attention p(C[n], D[m]) -> O:\n    O[m] = sum[n](C * (2 ** (m + 20 + n) // 2 ** (m + 18)))\n", strict=True
+    )
+    inputs = {"C": torch.randn(5), "D": torch.zeros(20)}
+    found = outputs_on(attention, inputs, target)["O"]
+    assert torch.allclose(found.double(), attention.reference(**inputs), rtol=1e-5)

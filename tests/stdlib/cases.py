@@ -10,14 +10,17 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import pytest
 import torch
 
 import attnc
 from attnc.library import standard_attentions, standard_folder
 from attnc.runtime.attention import Attention
+from attnc.runtime.catalogue import listed
 from attnc.runtime.draw import draw
 
 Sizes: TypeAlias = Mapping[str, int]
@@ -50,6 +53,10 @@ class Case:
         """The case's name in the tests: the attention, its lengths, its options, and a word of its own."""
         lengths = (f"{index}{extent}" for index, extent in self.shape.items() if index in self.lengths)
         return "-".join(filter(None, (self.attention, *lengths, *map(str, self.options.values()), self.name)))
+
+    def cross(self) -> bool:
+        """Whether there are fewer queries than keys."""
+        return self.shape.get("m", 0) < self.shape.get("n", 0)
 
     def loaded(self) -> Attention:
         """The attention, from the library."""
@@ -110,7 +117,23 @@ def formulas(file: Path) -> Any:
     return importlib.import_module(f"tests.stdlib.formulas.{file.stem}")
 
 
+@cache
 def cases() -> list[Case]:
     """Every case of every family."""
     written = [file for file in entries() if (FORMULAS / f"{file.stem}.py").exists()]
     return [case for file in written for case in formulas(file).CASES]
+
+
+def telling() -> list[Case]:
+    """A case for each paper: causal, with fewer queries than keys, of its main attention, as far as it has such."""
+    return [_most_telling(names) for _, names in listed() if any(case.attention in names for case in cases())]
+
+
+def _most_telling(names: tuple[str, ...]) -> Case:
+    tried = [case for case in cases() if case.attention in names]
+    return max(tried, key=lambda case: (case.causal, case.cross(), case.attention == names[-1]))
+
+
+def slow_unless(quick: list[Case]) -> list[Any]:
+    """Every case as a parameter of a test, exhaustive unless it is among those given."""
+    return [case if case in quick else pytest.param(case, marks=pytest.mark.exhaustive) for case in cases()]

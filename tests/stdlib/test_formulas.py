@@ -3,19 +3,20 @@
 import pytest
 import torch
 
-from tests.stdlib.cases import Case, cases
+from tests.stdlib.cases import Case, cases, slow_unless, telling
 from tests.stdlib.run import apart, broken, by_definition, by_kernels, slopes, wanted_of
 
 EVERY = cases()
+QUICK = slow_unless(telling())
 
 
-@pytest.mark.parametrize("case", EVERY, ids=str)
+@pytest.mark.parametrize("case", QUICK, ids=str)
 def test_the_definition_is_the_formula(case: Case) -> None:
     inputs = case.inputs(torch.float64)
     assert apart(by_definition(case, inputs), case.formula(inputs)) == []
 
 
-@pytest.mark.parametrize("case", EVERY, ids=str)
+@pytest.mark.parametrize("case", QUICK, ids=str)
 def test_kernels_keep_the_contract(case: Case) -> None:
     inputs = case.inputs(torch.float32)
     assert broken(case, inputs, by_kernels(case, inputs)) == []

@@ -193,9 +193,9 @@ inline float power(float a, float b) { return __builtin_powf(a, b); }
 inline double power(double a, double b) { return __builtin_pow(a, b); }
 inline int64_t power(int64_t a, int64_t b) {  // the whole part: 0 for a negative power of anything but 1 and -1
   if (b < 0) return a == 1 ? 1 : a == -1 ? 1 - 2 * (b & 1) : 0;
-  int64_t y = 1;
-  for (int64_t i = 0; i < b; ++i) y *= a;
-  return y;
+  uint64_t y = 1;
+  for (uint64_t x = (uint64_t)a; b > 0; x *= x, b >>= 1) y *= b & 1 ? x : 1;
+  return (int64_t)y;
 }
 inline int32_t power(int32_t a, int32_t b) { return (int32_t)power((int64_t)a, (int64_t)b); }
 template <class I> inline I divided(I a, I b) {  // rounds down; by 0 the value is absent and its number arbitrary
