@@ -21,6 +21,11 @@ alone beside steps over single positions, on CPUs and on GPUs; codes say why som
 `attnc explain std:NAME` tells all of it. Pictures have a row for each query and a column for each key.
 """
 COLUMNS = "| | mask | passes | fused | codes |\n|---|---|---|---|---|"
+NOTES = {
+    "probes": """Measures of one call, given out beside its output; docstrings say how many passes they add. What is no
+function of one call is not here: scores of benchmarks (of CAB, the test of causality is made of every causal entry by
+the tests), how measures move in training, effects that compare several runs of a model, maximum flow.""",
+}
 # what the parameters of masks stand for in their pictures
 SHOWN = {"W": 6, "SINK": 2, "B": 6, "D": 3, "len": 8, "own": "m // 8", "other": "n // 8"}
 
@@ -39,7 +44,8 @@ def _entries(entries: Iterable[Entry], folder: Path) -> Iterator[str]:
     for item in entries:
         if item.family != family:
             family = item.family
-            yield f"\n## {family}\n\n{COLUMNS}"
+            note = f"{NOTES[family]}\n\n" if family in NOTES else ""
+            yield f"\n## {family}\n\n{note}{COLUMNS}"
         yield _line(item, _drawn(picture(find(f"std:{item.name}")), item.name, folder))
 
 
