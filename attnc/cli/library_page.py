@@ -18,7 +18,8 @@ HEAD = """# The standard library
 Written by `attnc list --pages docs`; edit the specs, not this file. `std:NAME` is an attention, `std:FILE` the last one
 of a file. Passes are as written / as derived / the least that any way needs. *Fused* is what runs by generated kernels
 alone beside steps over single positions, on CPUs and on GPUs; codes say why something does not, or not in one pass.
-`attnc explain std:NAME` tells all of it. Pictures have a row for each query and a column for each key.
+`attnc explain std:NAME` tells all of it. Pictures have a row for each query and a column for each key. How fast entries
+are on a CPU beside plain PyTorch stands in [library-speed.md](library-speed.md).
 """
 COLUMNS = "| | mask | passes | fused | codes |\n|---|---|---|---|---|"
 NOTES = {
