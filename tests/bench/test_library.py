@@ -157,7 +157,8 @@ def test_every_fused_entry_has_extents_of_the_length() -> None:
         program = item.attention.program(item.options)
         shape = item.shape(program.stated, Extents())
         assert program.heavy or shape is not None, item.name
-        assert shape is None or max(shape.values()) >= 1000 or item.name in ("natten3d",), (item.name, shape)
+        on_a_map = item.name in ("natten3d", "mixformer_cvt")
+        assert shape is None or on_a_map or max(shape.values()) >= 1000, (item.name, shape)
 
 
 def broken(item: Entry) -> list[str]:
