@@ -13,15 +13,20 @@ from attnc.cli.progress import progress
 from attnc.diagnostics import error
 
 if TYPE_CHECKING:
+    import torch
+
     from attnc.bench.case import Case
     from attnc.bench.correct import Task
     from attnc.bench.header import Header
+    from attnc.bench.library import Library
     from attnc.bench.measure import Plan
     from attnc.bench.suite import Suite
 
 DEVICES = {"cpu": "cpu", "gpu": "cuda"}
 WITHIN = 520.0
 """Seconds after which a GPU, which is often lent for minutes, begins nothing more."""
+LIMIT = 60.0
+"""Seconds for one entry of the library, compilation included."""
 SHARE = 0.45
 """Of them, what correctness may take."""
 
@@ -48,6 +53,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="first hold the library and --specs against the oracle; done on a gpu",
     )
+    parser.add_argument(
+        "--stdlib",
+        nargs="?",
+        const="",
+        metavar="WORD",
+        help="on a cpu: the entries of the library (all, or a family, a file, an attention) beside plain PyTorch",
+    )
+    parser.add_argument("--limit", type=_seconds, default=LIMIT, help="seconds for one entry of --stdlib: 60")
     parser.add_argument("--specs", type=_words, metavar="FILE,..", help="files or folders: `examples` if it exists")
     parser.add_argument("--json", nargs="?", const="-", metavar="FILE", help="write one JSON value, or print it alone")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table as Markdown")
@@ -58,13 +71,15 @@ def command(options: argparse.Namespace) -> int:
     """Check, measure, judge, report; 1 where a result fails the numerics contract."""
     from attnc.bench.report import Report, corrected, measured, write
 
+    if options.stdlib is not None:
+        return _library(options)
     start = perf_counter()
     if options.tune:
         os.environ["ATTNC_TUNE"] = "1"
     suite, plan = _asked(options)
     _check_files(options)
     tasks = _tasks(options, suite.device)
-    report = Report(_head(options, suite, plan), suite, plan, quiet=options.json == "-")
+    report = Report(_head(options, suite.dtypes, suite.device), suite, plan, quiet=options.json == "-")
     within = _within(options)
     corrected(report, tasks, None if within is None else SHARE * within)
     measured(report, None if within is None else start + within, _watch(report.quiet))
@@ -73,6 +88,40 @@ def command(options: argparse.Namespace) -> int:
     except OSError as reason:
         raise _unwritable(Path(reason.filename or "a file"), reason.strerror or str(reason)) from None
     return 0 if report.passed else 1
+
+
+def _library(options: argparse.Namespace) -> int:
+    """The library's entries beside plain PyTorch; 1 where a result fails the numerics contract."""
+    from attnc.bench.library import Found, measure, write
+
+    if options.device != "cpu":
+        raise error("A642", "the library is timed on a CPU", helps=("attnc bench cpu --stdlib",))
+    _check_files(options)
+    asked = _asked_library(options)
+    found = Found(_head(options, (asked.dtype,), "cpu"), quiet=options.json == "-")
+    measure(asked, found, lambda every: progress(every, "measuring", len(every)) if found.quiet else every)
+    try:
+        write(found, options.json, options.markdown)
+    except OSError as reason:
+        raise _unwritable(Path(reason.filename or "a file"), reason.strerror or str(reason)) from None
+    return 0 if found.passed else 1
+
+
+def _asked_library(options: argparse.Namespace) -> Library:
+    from attnc.bench.entries import Extents, entries
+    from attnc.bench.library import Library
+    from attnc.bench.timing import Budget
+
+    types, lengths, widths = _types(options.dtype or ["fp32"]), options.n or (2048,), options.d or (64,)
+    for flag, values in (("--dtype", types), ("--n", lengths), ("--d", widths)):
+        if len(values) > 1:
+            raise error("A642", f"`--stdlib` takes one value of `{flag}`", helps=("run it once for each",))
+    for name in ("rows", "batch", "plot", "specs"):
+        if getattr(options, name) is not None:
+            raise error("A642", f"`--stdlib` takes no `--{name}`", helps=("that is of the rows, not of the library",))
+    every, budget = list(entries(options.stdlib)), Budget(options.seconds or 1.0, options.repeat)
+    extents = Extents(lengths[0], options.heads or 8, widths[0])
+    return Library(every, extents, budget, types[0], options.limit, options.within)
 
 
 def _watch(quiet: bool) -> Callable[[list[Case]], Iterable[Case]]:
@@ -113,20 +162,25 @@ def _asked(options: argparse.Namespace) -> tuple[Suite, Plan]:
     from attnc.bench.installed import peers
     from attnc.bench.measure import Plan
     from attnc.bench.rows import chosen
-    from attnc.bench.suite import TYPES, USUAL, Suite
+    from attnc.bench.suite import USUAL, Suite
     from attnc.bench.timing import Budget, clock
 
     device = _device(options.device)
     usual = USUAL[DEVICES[options.device]]
-    names = options.dtype or usual.dtypes
-    for name in names:
-        if name not in TYPES:
-            raise error("A641", f"`{name}` is no type of the table", helps=(f"`--dtype` takes {', '.join(TYPES)}",))
-    rows, dtypes = chosen(options.rows or usual.rows), tuple(TYPES[name] for name in names)
+    rows, dtypes = chosen(options.rows or usual.rows), _types(options.dtype or usual.dtypes)
     heads = options.heads or usual.heads
     suite = Suite(rows, options.n, options.d or usual.widths, dtypes, heads, options.batch, device)
     budget = Budget(options.seconds or usual.seconds, options.repeat)
     return suite, Plan(budget, peers(device, with_flex=not options.no_flex), not options.no_backward, clock(device))
+
+
+def _types(names: Iterable[str]) -> tuple[torch.dtype, ...]:
+    from attnc.bench.suite import TYPES
+
+    for name in names:
+        if name not in TYPES:
+            raise error("A641", f"`{name}` is no type of the table", helps=(f"`--dtype` takes {', '.join(TYPES)}",))
+    return tuple(TYPES[name] for name in names)
 
 
 def _device(name: str) -> str:
@@ -184,13 +238,14 @@ def _unwritable(path: Path, reason: str) -> Exception:
     return error("A623", f"`{path}` cannot be written: {reason}")
 
 
-def _head(options: argparse.Namespace, suite: Suite, plan: Plan) -> Header:
+def _head(options: argparse.Namespace, dtypes: Iterable[torch.dtype], device: str) -> Header:
     from attnc.bench.header import header
     from attnc.bench.table import type_name
-    from attnc.bench.timing import matmul_peak
+    from attnc.bench.timing import clock, matmul_peak
 
-    peaks = {type_name(dtype): matmul_peak(dtype, suite.device, plan.clock) for dtype in suite.dtypes}
-    return header(_command(options), peaks, suite.device)
+    watch = clock(device)
+    peaks = {type_name(dtype): matmul_peak(dtype, device, watch) for dtype in dtypes}
+    return header(_command(options), peaks, device)
 
 
 def _command(options: argparse.Namespace) -> str:
@@ -198,6 +253,12 @@ def _command(options: argparse.Namespace) -> str:
     names = ("rows", "n", "d", "dtype", "specs", "heads", "batch", "repeat", "seconds", "within")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     words = [f"--{name} {_word(value)}" for name, value in given.items()]
+    if options.stdlib is not None:
+        words = [
+            f"--stdlib {options.stdlib}".strip(),
+            *words,
+            *([f"--limit {options.limit:g}"] if options.limit != LIMIT else []),
+        ]
     flags = {"--tune": options.tune, "--no-flex": options.no_flex, "--no-backward": options.no_backward}
     flags |= {"--correct": options.correct is True, "--no-correct": options.correct is False}
     return " ".join(["attnc bench", options.device, *words, *(flag for flag, on in flags.items() if on)])

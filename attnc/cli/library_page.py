@@ -18,9 +18,15 @@ HEAD = """# The standard library
 Written by `attnc list --pages docs`; edit the specs, not this file. `std:NAME` is an attention, `std:FILE` the last one
 of a file. Passes are as written / as derived / the least that any way needs. *Fused* is what runs by generated kernels
 alone beside steps over single positions, on CPUs and on GPUs; codes say why something does not, or not in one pass.
-`attnc explain std:NAME` tells all of it. Pictures have a row for each query and a column for each key.
+`attnc explain std:NAME` tells all of it. Pictures have a row for each query and a column for each key. How fast entries
+are on a CPU beside plain PyTorch stands in [library-speed.md](library-speed.md).
 """
 COLUMNS = "| | mask | passes | fused | codes |\n|---|---|---|---|---|"
+NOTES = {
+    "probes": """Measures of one call, given out beside its output; docstrings say how many passes they add. What is no
+function of one call is not here: scores of benchmarks (of CAB, the test of causality is made of every causal entry by
+the tests), how measures move in training, effects that compare several runs of a model, maximum flow.""",
+}
 # what the parameters of masks stand for in their pictures
 SHOWN = {"W": 6, "SINK": 2, "B": 6, "D": 3, "len": 8, "own": "m // 8", "other": "n // 8"}
 
@@ -39,7 +45,8 @@ def _entries(entries: Iterable[Entry], folder: Path) -> Iterator[str]:
     for item in entries:
         if item.family != family:
             family = item.family
-            yield f"\n## {family}\n\n{COLUMNS}"
+            note = f"{NOTES[family]}\n\n" if family in NOTES else ""
+            yield f"\n## {family}\n\n{note}{COLUMNS}"
         yield _line(item, _drawn(picture(find(f"std:{item.name}")), item.name, folder))
 
 

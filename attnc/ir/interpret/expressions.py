@@ -27,7 +27,7 @@ from attnc.ir.cascade import (
     Where,
 )
 from attnc.ir.interpret import maps
-from attnc.ir.interpret.context import Context
+from attnc.ir.interpret.context import Context, Eval
 from attnc.ir.interpret.derivatives import elementwise
 from attnc.ir.interpret.gradient import gradient
 from attnc.ir.interpret.maps import promoted
@@ -40,6 +40,11 @@ from attnc.ir.interpret.value import Array, Value, filled, joined, pointwise, to
 
 def value_of(expr: Expr, context: Context) -> Value:
     """The value of an expression in a context."""
+    return evaluated(expr, context, value_of)
+
+
+def evaluated(expr: Expr, context: Context, value_of: Eval) -> Value:
+    """The value of an expression whose parts have the values that `value_of` gives them."""
     match expr:
         case Const(value):
             return context.constant(value)
