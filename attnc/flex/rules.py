@@ -64,7 +64,8 @@ def rules_of(score_mod: Rule | None, masks: Iterable[Rule], call: Call) -> Trace
     try:
         with Tracing():
             found = score if score_mod is None else score_mod(score, *positions)
-            return said(captures, found, [mask(*positions) for mask in masks])
+            tests = [mask(*positions) for mask in masks]
+        return said(captures, found, tests)
     finally:
         CAPTURES.reset(token)
 
