@@ -218,7 +218,7 @@ class Attention:
                 outputs, call = differentiable(program, bound, wanted)
                 self.ran(call)
                 return outputs
-            outputs, runs = execute(program, bound, target.for_plain_calls, tape=tape)
+            outputs, runs = execute(program, bound, target.for_plain_calls, (), None, tape)
         self.last_run = Run(tuple(runs))
         return outputs
 

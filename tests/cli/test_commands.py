@@ -22,7 +22,7 @@ REPORTS = (
     ["show", str(SPEC)],
     ["compile", str(SPEC), "--shape", SHAPE],
     ["run", str(SPEC), "--shape", SHAPE, "--repeat", "0"],
-    ["list"],
+    ["list", "probes"],
     ["explain", "--codes"],
     ["language"],
 )
