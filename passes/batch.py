@@ -17,7 +17,8 @@ def batch(cascade: Cascade, inputs: Iterable[str]) -> Cascade:
     Before   O[m] = sum[n](A[m,n] * V[n])                    a batch of V
     After    O[batch,m] = sum[n](A[m,n] * V[batch,n])
     Holds    because a definition says nothing of axes that it does not name; what reads no element of the batch is
-             the same for all, and random numbers are drawn at the coordinates that are written.
+             the same for all, and random numbers are drawn at the coordinates that are written. A limit on passes
+             speaks of the program without the batch: what is the same for all may be folded in a pass of its own.
     """
     index = _fresh("batch", cascade)
     made = _Batch(index, _reached(cascade, set(inputs)))
@@ -27,6 +28,7 @@ def batch(cascade: Cascade, inputs: Iterable[str]) -> Cascade:
         ranges=(*cascade.ranges, Range(index, Const(0), Size(index))),
         tensors=tuple(made.tensor(item) for item in cascade.tensors),
         steps=tuple(made.step(item) for item in cascade.steps),
+        limits=(),
         carries=(),
     )
 
