@@ -21,7 +21,7 @@ from attnc.ir.interpret.folds import contracted
 from attnc.ir.interpret.maps import promoted
 from attnc.ir.interpret.parts import bounds, define, part_value
 from attnc.ir.interpret.recurrence import run_recurrence
-from attnc.ir.interpret.reductions import split
+from attnc.ir.interpret.reductions import factors_of, split
 from attnc.ir.interpret.store import kind_of, presented, spread, stored_input
 from attnc.ir.interpret.stored import Condition, Stored
 from attnc.ir.interpret.value import Array, Value, merged, pointwise, total, union
@@ -176,14 +176,4 @@ def _opened(expr: Reduce) -> tuple[list[Expr], list[Expr]]:
     while isinstance(body, Where):
         conditions.append(body.test)
         body = body.x
-    return _factors(body), conditions
-
-
-def _factors(body: Expr) -> list[Expr]:
-    match body:
-        case Map("mul", (a, b)):
-            return _factors(a) + _factors(b)
-        case Map("div", (a, b)):
-            return [*_factors(a), Map("div", (Const(1.0), b))]
-        case _:
-            return [body]
+    return factors_of(body), conditions

@@ -23,7 +23,7 @@ from attnc.runtime.threads import threads
 Tensors = Sequence[torch.Tensor]
 Play = Callable[[Tensors], int]
 
-SETTINGS = ("ATTNC_CPU_ISA", "ATTNC_SPANS", "ATTNC_STRICT")
+SETTINGS = ("ATTNC_CPU_ISA", "ATTNC_SPANS", "ATTNC_STRICT", "ATTNC_TUNE")
 PLAIN = (torch.Tensor, torch.nn.Parameter)
 VALUES = (bool, int, float, str, type(None))
 MOST = 256  # kinds of calls that an attention remembers
@@ -38,7 +38,7 @@ def kind_of(args: tuple[object, ...], named: Mapping[str, object]) -> Hashable |
     for value in values:
         kind = type(value)
         if kind in VALUES:
-            about.append((kind, value))  # 1, 1.0 and True are equal
+            about.append((kind, repr(value)))  # 1, 1.0 and True are equal, so are 0.0 and -0.0
         elif kind in PLAIN and _is_plain(value) and not (differentiated and value.requires_grad):  # type: ignore[attr-defined]
             about.append(_layout(value))  # type: ignore[arg-type]
         else:

@@ -135,6 +135,7 @@ def test_gradients_are_recorded_among_known_calls() -> None:
 def test_calls_that_are_more_than_plain_have_no_kind() -> None:
     q = torch.randn(2, 3)
     assert kind_of((q, 1), {"x": 2.0}) is not None
+    assert kind_of((q, 0.0), {}) != kind_of((q, -0.0), {})
     assert kind_of((q.clone().requires_grad_(),), {}) is None
     assert kind_of((q.to_sparse(),), {}) is None
     assert kind_of(([q],), {}) is None

@@ -37,7 +37,7 @@ def split(when: Sequence[Array], over: Sequence[str]) -> tuple[Array | None, tup
 def _sum(expr: Reduce, context: Context, value_of: Eval) -> Value:
     """A sum: of a product by one contraction where that is the same."""
     tests = tuple(total(value_of(test, context)) for test in expr.when)
-    items = _factors(expr.body)
+    items = factors_of(expr.body)
     factors = [value_of(item, context) for item in items]
     mask, outer = split((*union(*factors), *tests), expr.over)
     if all(context.extent(index) for index in expr.over) and not _by_zero(items, factors):
@@ -55,12 +55,13 @@ def _by_zero(items: Sequence[Expr], factors: Sequence[Value]) -> bool:
     return any(bool(torch.isinf(data).any()) for data in inverses)
 
 
-def _factors(body: Expr) -> list[Expr]:
+def factors_of(body: Expr) -> list[Expr]:
+    """The factors of a product; a divisor is one as its inverse."""
     match body:
         case Map("mul", (a, b)):
-            return _factors(a) + _factors(b)
+            return factors_of(a) + factors_of(b)
         case Map("div", (a, b)):
-            return [*_factors(a), Map("div", (Const(1.0), b))]
+            return [*factors_of(a), Map("div", (Const(1.0), b))]
         case _:
             return [body]
 
