@@ -52,7 +52,7 @@ def mask_of(
     """The mask that Transformers asks for; no table is made."""
     from transformers.masking_utils import causal_mask_function, prepare_padding_mask, sdpa_mask
 
-    function = mask_function or causal_mask_function
+    function = causal_mask_function if mask_function is None else mask_function
     padding = prepare_padding_mask(attention_mask, kv_length, kv_offset)
     keys = int(q_offset) + q_length - kv_offset
 
@@ -74,15 +74,20 @@ def mask_of(
 
 def pattern_of(function: Callable[..., Any]) -> tuple[str, int | None]:
     """The pattern of a mask function of Transformers, and its window; `other` where it is none of those it has."""
-    from transformers import masking_utils as known
+    from transformers.masking_utils import (
+        and_masks,
+        bidirectional_mask_function,
+        causal_mask_function,
+        sliding_window_overlay,
+    )
 
-    if function is known.causal_mask_function:
+    if function is causal_mask_function:
         return "causal", None
-    if function is known.bidirectional_mask_function:
+    if function is bidirectional_mask_function:
         return "bidirectional", None
-    match _held(function, known.and_masks):
-        case {"mask_functions": (overlay, known.causal_mask_function)}:
-            window = _held(overlay, known.sliding_window_overlay).get("sliding_window")
+    match _held(function, and_masks):
+        case {"mask_functions": (overlay, inner)} if inner is causal_mask_function:
+            window = _held(overlay, sliding_window_overlay).get("sliding_window")
             return ("sliding", window) if isinstance(window, int) else ("other", None)
     return "other", None
 
@@ -90,12 +95,9 @@ def pattern_of(function: Callable[..., Any]) -> tuple[str, int | None]:
 def _held(function: Callable[..., Any], maker: Callable[..., Any]) -> dict[str, Any]:
     """What a function that `maker` makes was made of; nothing for any other, nor for one that Dynamo made."""
     code = getattr(function, "__code__", None)
-    if code is None or code not in maker.__code__.co_consts:
+    if torch.compiler.is_compiling() or code is None or code not in maker.__code__.co_consts:
         return {}
-    try:
-        cells = function.__closure__ or ()
-    except AttributeError:
-        return {}
+    cells = function.__closure__ or ()
     return dict(zip(code.co_freevars, (cell.cell_contents for cell in cells), strict=True))
 
 
