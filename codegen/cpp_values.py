@@ -85,19 +85,22 @@ class Values(Names):
     def _fused(self, op: str, args: tuple[k.Value, ...]) -> tuple[str, int] | None:
         """A sum of reals of which one is a product, rounded once: it is so wherever they meet.
 
-        A difference is not: a score that is a product has to be the same number whether a reference is taken from
-        it, it is hidden by a mask, or compared.
+        A difference is not, unless its product is exact: a score that is a product has to be the same number whether
+        a reference is taken from it, it is hidden by a mask, or compared.
         """
-        if op != "add" or len(args) != 2:
+        kind = ELEMENT[self.type_of(k.Map(op, args)).dtype] if len(args) == 2 and op in ("add", "sub") else ""
+        if kind not in ("float", "double"):
             return None
-        kind = ELEMENT[self.type_of(k.Map(op, args)).dtype]
-        match args:
-            case _ if kind not in ("float", "double"):
-                return None
-            case (k.Map("mul", (a, b)), other) | (other, k.Map("mul", (a, b))):
-                return f"fma_<{self._kind(kind, args)}>({', '.join(self._as(x, kind) for x in (a, b, other))})", ATOM
+        match op, args:
+            case "add", (k.Map("mul", (a, b)), other) | (other, k.Map("mul", (a, b))):
+                return self._fma(kind, args, a, b, other)
+            case "sub", (k.Map("mul", (a, b)), other) if _power_of_two(a) or _power_of_two(b):
+                return self._fma(kind, args, a, b, k.Map("neg", (other,)))
             case _:
                 return None
+
+    def _fma(self, kind: str, args: tuple[k.Value, ...], *operands: k.Value) -> tuple[str, int]:
+        return f"fma_<{self._kind(kind, args)}>({', '.join(self._as(x, kind) for x in operands)})", ATOM
 
     def _kind(self, kind: str, args: tuple[k.Value, ...]) -> str:
         """The C++ type of a map of these operands."""
@@ -118,6 +121,11 @@ class Values(Names):
     def _wrapped(self, value: k.Value, level: int) -> str:
         text, own = self._text(value)
         return text if own >= level else f"({text})"
+
+
+def _power_of_two(value: k.Value) -> bool:
+    """Whether multiplying by it is exact."""
+    return isinstance(value, k.Const) and math.frexp(abs(float(value.value)))[0] == 0.5
 
 
 def nested(name: str, texts: list[str], pairs: bool) -> str:

@@ -191,10 +191,9 @@ class Folding:
         return scale, values.scope.let(self._named(gauge, "s"), score, lift.body.span)
 
     def _scaled(self, score: k.Value) -> tuple[k.Const, k.Value]:
-        """A score as a positive constant times the rest; a CPU multiplies where it adds anyway."""
-        on_gpu = self.values.frame.target.kind != "cpu"
+        """A score as a positive constant times the rest."""
         match score:
-            case k.Map("mul", (k.Const(scale) as factor, rest)) if on_gpu and 0 < scale < math.inf:
+            case k.Map("mul", (k.Const(scale) as factor, rest)) if 0 < scale < math.inf:
                 return factor, rest
             case _:
                 return self.values.constant(1.0), score

@@ -88,15 +88,15 @@ template <int N> ATTNC_INLINE Lanes<float, N> shifted_(Lanes<float, N> p, Lanes<
 }
 constexpr float TURN = 12582912.0f;  // 1.5 * 2^23: what is added to it is rounded to a whole number
 // 2^r: degree-6 polynomial on [-1/2, 1/2], relative error below 3e-9 before rounding.
-template <class T> ATTNC_INLINE T scaled_(T turn, T r) {
+template <class T> ATTNC_INLINE T near_one(T r) {
   T p = fma_<T>(1.5469732e-4f, r, 1.3400433e-3f);
   p = fma_<T>(p, r, 9.6180256e-3f);
   p = fma_<T>(p, r, 5.5503272e-2f);
   p = fma_<T>(p, r, 2.4022651e-1f);
   p = fma_<T>(p, r, 6.9314721e-1f);
-  p = fma_<T>(p, r, 1.0f);
-  return shifted_(p, turn);
+  return fma_<T>(p, r, 1.0f);
 }
+template <class T> ATTNC_INLINE T scaled_(T turn, T r) { return shifted_(near_one(r), turn); }
 template <class T> ATTNC_INLINE T power2(T x) {  // 0 below -126, 1.34 half units in the last place at most
   const T inside = min_<T>(x, 128.0f), turn = inside + T(TURN);
   const T y = scaled_<T>(turn, inside - (turn - T(TURN)));
@@ -111,7 +111,24 @@ template <class T> ATTNC_INLINE T power_e(T x) {  // ln 2 in two parts, so that 
 }
 ATTNC_INLINE float exp2_(float x) { return power2(x); }
 ATTNC_INLINE double exp2_(double x) { return __builtin_exp2(x); }
-template <int N> ATTNC_INLINE Lanes<float, N> exp2_(Lanes<float, N> x) { return power2(x); }
+template <int N> ATTNC_INLINE Lanes<float, N> exp2_(Lanes<float, N> x) {
+#if defined(__AVX512DQ__) && !defined(__clang__)
+  if constexpr (N % 16 == 0) {  // two instructions that know infinities and ends take the place of seven
+    constexpr int PARTS = Lanes<float, N>::PARTS, NEAREST = 8, NOT_LESS = 5;
+    constexpr unsigned short ALL = -1;
+    Lanes<float, N> r, y;
+    ATTNC_PARTS r.pack.part[p] = __builtin_ia32_reduceps512_mask(x.pack.part[p], NEAREST, x.pack.part[p], ALL);
+    const Lanes<float, N> whole = x - r, near = near_one(r);
+    ATTNC_PARTS {
+      const typename Pack<float, N>::V low = typename Pack<float, N>::V{} - 126.0f;
+      const unsigned short seen = __builtin_ia32_cmpps512_mask(x.pack.part[p], low, NOT_LESS, ALL, 4);
+      y.pack.part[p] = __builtin_ia32_scalefps512_mask(near.pack.part[p], whole.pack.part[p], typename Pack<float, N>::V{}, seen, 4);
+    }
+    return y;
+  }
+#endif
+  return power2(x);
+}
 ATTNC_INLINE float exp_(float x) { return power_e(x); }
 ATTNC_INLINE double exp_(double x) { return __builtin_exp(x); }
 template <int N> ATTNC_INLINE Lanes<float, N> exp_(Lanes<float, N> x) { return power_e(x); }

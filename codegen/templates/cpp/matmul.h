@@ -6,6 +6,7 @@
 namespace attnc {
 
 // Here alone products and sums are joined; elsewhere that would make equal expressions differ from loop to loop.
+// What `NEXT` asks for is on its way before it is read: 64 positions on in a narrow tile, one line along a row in others.
 template <int ROWS, int LANES, bool NEXT, class T, class W>
 #if !defined(__clang__)
 __attribute__((noinline, optimize("fp-contract=fast")))
@@ -22,7 +23,7 @@ void block(int64_t depth, const T* keep, T* out, int64_t out_row, const W* w, in
     #pragma GCC unroll 8
     for (int c = 0; c < C; ++c) sum[r][c] = V{};
   for (int64_t k = 0; k < depth; ++k) {
-    if constexpr (NEXT) __builtin_prefetch(w + (k + 64) * w_depth);
+    if constexpr (NEXT) __builtin_prefetch(C == 1 ? w + (k + 64) * w_depth : w + k * w_depth + 64 / sizeof(W));
     V b[C];
     #pragma GCC unroll 8
     for (int c = 0; c < C; ++c) b[c] = *(const V*)(x + k * x_row + c * N);
@@ -85,7 +86,10 @@ inline void matmul(int64_t rows, int64_t depth, T* out, const W* w, int64_t w_ro
           if (w_row == 1 && BM == N) block<12, LANES, true>(part, own, out + r * out_row + m, out_row, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
           else block<12, LANES, false>(part, own, out + r * out_row + m, out_row, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
         }
-      for (; r + 6 <= rows; r += 6) block<6, LANES, false>(part, own, out + r * out_row + m, out_row, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
+      for (; r + 6 <= rows; r += 6) {
+        if (LANES > N && w_row == 1) block<6, LANES, true>(part, own, out + r * out_row + m, out_row, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
+        else block<6, LANES, false>(part, own, out + r * out_row + m, out_row, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
+      }
       for (; r + 4 <= rows; r += 4) block<4, LANES, false>(part, own, out + r * out_row + m, out_row, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
       for (; r + 2 <= rows; r += 2) block<2, LANES, false>(part, own, out + r * out_row + m, out_row, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
       for (; r < rows; ++r) block<1, LANES, false>(part, own, out + r * out_row + m, out_row, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
