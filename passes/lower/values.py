@@ -266,7 +266,8 @@ class Values:
             else:
                 value = k.Map("sub", (value, finite))
         power = k.Map("mul", (value, log2e))
-        return self.built("exp2", (power if scaled is None else k.Map("sub", (power, scaled)),), expr)
+        whole = power if scaled is None else k.Map("sub", (power, scaled))
+        return self.scope.let("p", self.built("exp2", (whole,), expr), expr.span)
 
     def divided(self, a: k.Value, b: k.Value, divisor: Expr, expr: Expr) -> k.Value:
         """a / b, 0 where both are 0."""
