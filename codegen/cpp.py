@@ -112,7 +112,7 @@ class Writer:
 
     def jobs(self, body: list[str]) -> list[str]:
         """A job's own indices; the last rows come first, for they see most under a causal mask."""
-        lines = ["int64_t left = job;"]
+        lines = [*(["const Tiles tiles;"] if self.printer.packed else []), "int64_t left = job;"]
         for axis in reversed(self.kernel.grid):
             name = axis.index
             lines.append(f"const int64_t {name} = {name}_begin + left % ({name}_stop - {name}_begin);")

@@ -31,7 +31,8 @@ class Target:
     cache that all share. `rows` and `keys` are the tile sides to choose from. To GPUs belong the numbers of `warps` a
     program may have, the `stages` of loads ahead, the `registers` of a thread, what it has `spent` on what, and the
     `pool` of a multiprocessor. A kernel that is `alone` may add up a score in another order than kernels elsewhere: no
-    backward compares with what it gives.
+    backward compares with what it gives. Products of the `narrow` types run at the `matrix` rate, and may have tiles of
+    `tall` rows besides.
     """
 
     name: str
@@ -52,6 +53,8 @@ class Target:
     spent: Registers | None = None
     capability: int = 0
     alone: bool = False
+    narrow: tuple[str, ...] = ("float16", "bfloat16")
+    tall: tuple[int, ...] = ()
 
     def resident(self, registers: int, shared: int, warps: int) -> int:
         """How many programs a multiprocessor holds at once."""
@@ -104,7 +107,7 @@ def _alone(target: Target) -> Target:
 
 @cache
 def _with_few_rows(target: Target, rows: int) -> Target:
-    return replace(target, rows=(rows,), keys=(LONG,) if rows < WHOLE else target.keys)
+    return replace(target, rows=(rows,), tall=(), keys=(LONG,) if rows < WHOLE else target.keys)
 
 
 THREADS = 2048  # of a multiprocessor
@@ -125,6 +128,12 @@ _TARGETS = (
     Target("gfx942", "hip", 64 << 10, 2048, 256, 16, 128, 27, *_GPU, 64, (4,), 1, 512, 1 << 17, _WAVES),
 )
 TARGETS = {target.name: target for target in _TARGETS}
+MATRIX = 1024  # operations per cycle of a core with registers for tiles: 16 x 16 x 32 multiply-adds in 16 cycles
+
+
+def with_tiles(target: Target) -> Target:
+    """A CPU whose processor multiplies bfloat16 a tile at a time: what is laid out for it is worth more rows."""
+    return replace(target, matrix=MATRIX, narrow=("bfloat16",), tall=(2 * target.rows[0],))
 
 
 def find_target(name: str) -> Target:

@@ -9,7 +9,7 @@ from tests.gradients.test_programs import failures as gradient_failures
 from tests.programs.generate import program
 from tests.programs.run import run_program
 
-HERE = [name for name in ISAS if name != "native" and NEEDED.get(name, "") in {"", *features()}]
+HERE = [name for name in ISAS if name != "native" and NEEDED.get(name, frozenset()) <= features()]
 QUICK, ALL = 6, 300
 TYPES = (torch.float32, torch.bfloat16, torch.float64)
 
@@ -42,4 +42,4 @@ def test_every_program_keeps_the_contract(seed: int) -> None:
 def test_kernels_are_built_for_the_instructions_that_are_named(isa: str) -> None:
     from attnc.codegen.cpp_build import command
 
-    assert f"-march={ISAS[isa]}" in command()
+    assert set(ISAS[isa]) <= set(command())
