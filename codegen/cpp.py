@@ -154,7 +154,8 @@ class Writer:
             elif item.name in group.stored:
                 lines += self.printer.declare(item.name)
         lines += self.printer.together(group.made, group.stored)
-        return lines + [line for item in group.made for line in self.printer.turn(item.name)]
+        turned = [item.name for item in group.made if item.name in group.stored]
+        return lines + [line for name in turned for line in self.printer.turn(name)]
 
     def _comment(self, statement: k.Statement) -> list[str]:
         span = statement.span
