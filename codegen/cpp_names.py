@@ -51,7 +51,7 @@ class Names:
         self.plain = {dot for dots in compared(self.kernel) if not all(map(self._has_rows, dots)) for dot in dots}
         self.viewable = self._viewable()
         self.turned = self._turned()
-        self.packed = self._packed()
+        self.packed = self._packed() if self._reads_bfloat16() else frozenset()
         self.roomy = sum(map(self._bytes, self.named)) > STACK
 
     def _bytes(self, name: str) -> int:
@@ -93,11 +93,17 @@ class Names:
         """Whether a product reads a tile that is rounded for it."""
         return self._is_narrow(dot) and self._wide_side(dot) in self.packed
 
+    def _reads_bfloat16(self) -> bool:
+        """Whether all that is read along inner axes is bfloat16: what is computed of more would lose by rounding."""
+        loads = (node.name for statement in self._body() for node in walk(statement) if isinstance(node, k.Load))
+        kinds = (self.named[name] for name in loads)
+        found = {kind.dtype for kind in kinds if any(self._extent(axis) is not None for axis in kind.axes)}
+        return found & {"bfloat16", "float16", "float32", "float64"} == {"bfloat16"}
+
     def _is_narrow(self, dot: k.Dot) -> bool:
         """Whether one factor of a tile's product is bfloat16 in memory."""
         sides = [self.named[side.name].dtype for side in (dot.a, dot.b) if isinstance(side, k.Use)]
-        taken = not self.few and (self.is_across(dot) or self.is_matmul(dot))
-        return taken and "bfloat16" in sides and self.kernel.compute == "float32"
+        return not self.few and "bfloat16" in sides and (self.is_across(dot) or self.is_matmul(dot))
 
     def _wide_side(self, dot: k.Dot) -> tuple[str, bool]:
         """What has a product's columns side by side, and whether it is a tile with its rows first."""

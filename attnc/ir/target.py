@@ -84,10 +84,11 @@ class Target:
     def for_rows(self, rows: int, *, exact: bool = False) -> Target:
         """The machine for calls of so many rows: of few it makes one small tile, of more what is best for long ones.
 
-        With `exact` a CPU's tile has hardly more rows than the call, if it is alone.
+        With `exact` a CPU's tile has hardly more rows than the call, if it is alone. Rows that the usual tile holds get
+        no taller one.
         """
         if rows > self.few:
-            return self
+            return self if rows > self.rows[0] else _with_usual_tiles(self)
         return _with_few_rows(self, _tile(rows) if exact and self.alone and self.kind == "cpu" else self.few)
 
 
@@ -103,6 +104,11 @@ def _tile(rows: int) -> int:
 @cache
 def _alone(target: Target) -> Target:
     return replace(target, alone=True)
+
+
+@cache
+def _with_usual_tiles(target: Target) -> Target:
+    return replace(target, tall=()) if target.tall else target
 
 
 @cache

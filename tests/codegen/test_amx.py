@@ -139,10 +139,12 @@ def test_products(probe: Probe, columns: int, dtype: torch.dtype, layout: str) -
 # ---- attentions --------------------------------------------------------------------------------
 
 
-def failures(attention: Attention, shape: dict[str, int], factor: float = 1.0) -> list[str]:
+def failures(
+    attention: Attention, shape: dict[str, int], factor: float = 1.0, queries: torch.dtype = torch.bfloat16
+) -> list[str]:
     cascade = attention.program().stated
     inputs = draw(cascade, shape, {}, torch.bfloat16, seed=shape["e"])
-    inputs["Q"] = inputs["Q"] * factor
+    inputs["Q"] = inputs["Q"].to(queries) * factor
     outputs = outputs_on(attention, inputs, "cpu")
     judged = references(cascade, inputs, {name: value.dtype for name, value in outputs.items()})
     verdicts = [judge(name, value, judged[name]) for name, value in outputs.items()]
@@ -192,6 +194,11 @@ def test_scores() -> None:
 
 
 @emulated
+def test_nothing_is_rounded_beside_longer_inputs() -> None:
+    assert failures(attnc.load(EXAMPLE), SHAPE, 1 / 3, torch.float32) == []
+
+
+@emulated
 def test_the_registers_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     found = result()
     monkeypatch.setenv("ATTNC_CPU_ISA", "avx512")
@@ -235,6 +242,7 @@ def test_tiles_are_taller_for_bfloat16_alone() -> None:
     program, extents = attention.program(), {"e": 64, "f": 64}
     (stage,) = program.streams
     place = with_tiles(find_target("cpu"))
+    assert choose_tiles(stage, program.explicit, place.for_rows(64), {"Q": "bfloat16"}, extents).parallel == 64
     expected: dict[DType, int] = {"bfloat16": 128, "float16": 64, "float32": 64}
     for dtype, rows in expected.items():
         types = dict.fromkeys(("Q", "K", "V", "O"), dtype)
