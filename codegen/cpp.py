@@ -112,7 +112,7 @@ class Writer:
 
     def jobs(self, body: list[str]) -> list[str]:
         """A job's own indices; the last rows come first, for they see most under a causal mask."""
-        lines = ["int64_t left = job;"]
+        lines = [*(["const Tiles tiles;"] if self.printer.packed else []), "int64_t left = job;"]
         for axis in reversed(self.kernel.grid):
             name = axis.index
             lines.append(f"const int64_t {name} = {name}_begin + left % ({name}_stop - {name}_begin);")
@@ -154,7 +154,8 @@ class Writer:
             elif item.name in group.stored:
                 lines += self.printer.declare(item.name)
         lines += self.printer.together(group.made, group.stored)
-        return lines + [line for item in group.made for line in self.printer.turn(item.name)]
+        turned = [item.name for item in group.made if item.name in group.stored]
+        return lines + [line for name in turned for line in self.printer.turn(name)]
 
     def _comment(self, statement: k.Statement) -> list[str]:
         span = statement.span

@@ -19,9 +19,16 @@ HEADERS = Path(__file__).parent / "templates" / "cpp"
 FLAGS: tuple[str, ...] = ("-O2", "-std=c++17", "-fopenmp", "-shared", "-fPIC", "-ffp-contract=off")
 FLAGS += ("-fno-math-errno", "-fno-trapping-math")
 # The instructions that kernels may use, by the name in $ATTNC_CPU_ISA; `generic` is what every such processor has.
-X86 = {"avx512": "x86-64-v4", "avx2": "x86-64-v3", "generic": "x86-64"}
-ARM = {"generic": "armv8-a"}
-ISAS = {"native": "native", **(ARM if platform.machine() in ("aarch64", "arm64") else X86)}
+AVX512 = ("-march=x86-64-v4",)
+X86 = {
+    "amx": (*AVX512, "-mavx512bf16", "-mamx-tile", "-mamx-bf16"),
+    "avx512": AVX512,
+    "avx2": ("-march=x86-64-v3",),
+    "generic": ("-march=x86-64",),
+    "amx-emulated": (*AVX512, "-mavx512bf16", "-DATTNC_AMX_EMULATED"),  # for tests alone: a tile's registers in memory
+}
+ARM = {"generic": ("-march=armv8-a",)}
+ISAS = {"native": ("-march=native",), **(ARM if platform.machine() in ("aarch64", "arm64") else X86)}
 WARNINGS = ("-Wall", "-Werror", "-Wno-unknown-pragmas", "-Wno-psabi", "-Wno-aggressive-loop-optimizations")
 PROBE = '#include <cmath>\n#include <cstdint>\nextern "C" int64_t attnc_probe(int64_t n) { return n + 1; }\n'
 
@@ -52,24 +59,29 @@ def compiler() -> str:
     )
 
 
-def flags() -> tuple[str, ...]:
-    """The compiler's flags, for the instructions of $ATTNC_CPU_ISA; error A511 where that names none."""
+def instructions() -> tuple[str, ...]:
+    """The compiler's flags for the instructions of $ATTNC_CPU_ISA; error A511 where that names none."""
     name = os.environ.get("ATTNC_CPU_ISA") or "native"
     if name not in ISAS:
         known = ", ".join(f"`{isa}`" for isa in ISAS)
         raise error("A511", f"ATTNC_CPU_ISA is `{name}`, which names no instructions", helps=(f"it may be {known}",))
-    return (*FLAGS, f"-march={ISAS[name]}")
+    return ISAS[name]
+
+
+def flags() -> tuple[str, ...]:
+    """The compiler's flags."""
+    return (*FLAGS, *instructions())
 
 
 def command() -> tuple[str, ...]:
     """The compiler, its version and the flags: what a binary depends on besides its source."""
-    return (compiler(), *_told(compiler(), flags()[-1]), *flags(), *WARNINGS)
+    return (compiler(), *_told(compiler(), instructions()), *flags(), *WARNINGS)
 
 
 @cache
-def _told(name: str, target: str) -> tuple[str, str]:
+def _told(name: str, target: tuple[str, ...]) -> tuple[str, str]:
     """The compiler's version, and what it makes of the name of a processor."""
-    return _run([name, "--version"]).stdout, _run([name, target, "-Q", "--help=target"]).stdout
+    return _run([name, "--version"]).stdout, _run([name, *target, "-Q", "--help=target"]).stdout
 
 
 def compile_source(source: str) -> bytes:

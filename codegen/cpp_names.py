@@ -51,6 +51,7 @@ class Names:
         self.plain = {dot for dots in compared(self.kernel) if not all(map(self._has_rows, dots)) for dot in dots}
         self.viewable = self._viewable()
         self.turned = self._turned()
+        self.packed = self._packed() if self._reads_bfloat16() else frozenset()
         self.roomy = sum(map(self._bytes, self.named)) > STACK
 
     def _bytes(self, name: str) -> int:
@@ -76,6 +77,40 @@ class Names:
         nodes = (node for statement in self._body() for node in walk(statement))
         sums = (node for node in nodes if isinstance(node, k.Dot) and self.is_across(node))
         return frozenset(node.b.name for node in sums if isinstance(node.b, k.Use))
+
+    def _packed(self) -> frozenset[tuple[str, bool]]:
+        """Tiles that products read which may round them to bfloat16, and whether with their rows first.
+
+        What changes is not among them: it is rounded once for all that read it.
+        """
+        nodes = [node for statement in self._body() for node in walk(statement)]
+        made = {node.name for node in nodes if isinstance(node, k.Let | k.Load)}
+        made -= {node.name for node in nodes if isinstance(node, k.State | k.Set)}
+        narrow = [node for node in nodes if isinstance(node, k.Dot) and self._is_narrow(node)]
+        return frozenset(side for side in map(self._wide_side, narrow) if side[0] in made)
+
+    def is_packed(self, dot: k.Dot) -> bool:
+        """Whether a product reads a tile that is rounded for it."""
+        return self._is_narrow(dot) and self._wide_side(dot) in self.packed
+
+    def _reads_bfloat16(self) -> bool:
+        """Whether all that is read along inner axes is bfloat16: what is computed of more would lose by rounding."""
+        loads = (node.name for statement in self._body() for node in walk(statement) if isinstance(node, k.Load))
+        kinds = (self.named[name] for name in loads)
+        found = {kind.dtype for kind in kinds if any(self._extent(axis) is not None for axis in kind.axes)}
+        return found & {"bfloat16", "float16", "float32", "float64"} == {"bfloat16"}
+
+    def _is_narrow(self, dot: k.Dot) -> bool:
+        """Whether one factor of a tile's product is bfloat16 in memory."""
+        sides = [self.named[side.name].dtype for side in (dot.a, dot.b) if isinstance(side, k.Use)]
+        return not self.few and "bfloat16" in sides and (self.is_across(dot) or self.is_matmul(dot))
+
+    def _wide_side(self, dot: k.Dot) -> tuple[str, bool]:
+        """What has a product's columns side by side, and whether it is a tile with its rows first."""
+        if not self.is_across(dot):
+            return self.operands(dot)[0].name, False
+        assert isinstance(dot.b, k.Use)
+        return dot.b.name, True
 
     def _body(self) -> tuple[k.Statement, ...]:
         return (*self.kernel.setup, *self.kernel.loops, *self.kernel.finish)

@@ -69,7 +69,8 @@ class Products(Nests):
         assert self.parallel is not None
         tile = self.axes[self.parallel].tile
         counts = f"{self._count(row)}, {self._count(node.over)}"
-        operands = f"{pointer}, {w_row}, {w_depth}, &v_{a.name}[0][0]"
+        wide = f"p_{a.name}" if self.is_packed(node) else f"&v_{a.name}[0][0]"
+        operands = f"{pointer}, {w_row}, {w_depth}, {wide}"
         return [f"matmul<{tile}>({counts}, &v_{target}[0][0], {operands}{keep});"]
 
     def _few(self, target: str, node: k.Dot, keep: str) -> list[str]:
@@ -92,13 +93,22 @@ class Products(Nests):
         return [*zeros, f"few_values<{count}>({lanes}_count, {length}, {place}, {stride}, {operands});"]
 
     def turn(self, name: str) -> list[str]:
-        """A tile with its rows first, if a product sums over them."""
-        if name not in self.turned or name in self.views:
+        """A tile with its rows first, if a product sums over them; both as products of bfloat16 want them."""
+        if name in self.views or not (name in self.turned or (name, False) in self.packed):
             return []
         row, other = self.parallel or "", self._layout(self.named[name].axes)[0]
-        rows, others = self._length(row), self._length(other)
-        declared = f"alignas(64) {self.element(name)} r_{name}[{rows}][{others}];"
-        return [declared, f"write_rows<{rows}>(&r_{name}[0][0], {others}, 1, {rows}, {self._count(other)}, v_{name});"]
+        rows, others, lines = self._length(row), self._length(other), list[str]()
+        if (name, False) in self.packed:
+            lines.append(f"const Packed<{rows}, {others}> p_{name}(&v_{name}[0][0], {self._count(other)});")
+        if name not in self.turned:
+            return lines
+        lines += [
+            f"alignas(64) {self.element(name)} r_{name}[{rows}][{others}];",
+            f"write_rows<{rows}>(&r_{name}[0][0], {others}, 1, {rows}, {self._count(other)}, v_{name});",
+        ]
+        if (name, True) in self.packed:
+            lines.append(f"const Packed<{others}, {rows}> q_{name}(&r_{name}[0][0], {rows});")
+        return lines
 
     def _across(self, place: str, stride: str, node: k.Dot, keep: str) -> list[str]:
         """The product of two tiles over their rows, as rows of memory; `keep` adds it to what is there."""
@@ -109,7 +119,8 @@ class Products(Nests):
         (column,) = (axis for axis in self.named[b.name].axes if axis != node.over)
         depth, width = self._length(node.over), self._length(column)
         own = keep or f"(const {self.element(a.name)}*)nullptr"
-        operands = f"&v_{a.name}[0][0], {depth}, 1, &r_{b.name}[0][0], {own}, {stride}"
+        wide = f"q_{b.name}" if self.is_packed(node) else f"&r_{b.name}[0][0]"
+        operands = f"&v_{a.name}[0][0], {depth}, 1, {wide}, {own}, {stride}"
         return [f"matmul<{width}>({self._count(row)}, {depth}, {place}, {operands});"]
 
     def add(self, statement: k.Add) -> list[str]:

@@ -84,13 +84,14 @@ def rivals(
     near = [item for item in ranked[:FEW] if item.cycles <= NEAR * ranked[0].cycles]
     shorter = [replace(ranked[0], stages=ranked[0].stages - 1)] if ranked[0].stages > 1 else []
     return tuple(
-        replace(target, rows=(item.rows,), keys=(item.keys,), warps=(item.warps,), stages=item.stages)
+        replace(target, rows=(item.rows,), tall=(), keys=(item.keys,), warps=(item.warps,), stages=item.stages)
         for item in near + shorter
     )
 
 
 def _weighted(stream: Stream, target: Target, dtypes: Mapping[str, DType], work: Work) -> list[Choice]:
-    narrow = any(dtype in ("float16", "bfloat16") for dtype in dtypes.values())
+    narrow = any(dtype in target.narrow for dtype in dtypes.values())
+    target = replace(target, rows=(*target.tall, *target.rows)) if narrow else target
     return [_weighed(*sides, work, target, narrow) for sides in _candidates(stream, target, work)]
 
 

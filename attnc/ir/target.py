@@ -31,7 +31,8 @@ class Target:
     cache that all share. `rows` and `keys` are the tile sides to choose from. To GPUs belong the numbers of `warps` a
     program may have, the `stages` of loads ahead, the `registers` of a thread, what it has `spent` on what, and the
     `pool` of a multiprocessor. A kernel that is `alone` may add up a score in another order than kernels elsewhere: no
-    backward compares with what it gives.
+    backward compares with what it gives. Products of the `narrow` types run at the `matrix` rate, and may have tiles of
+    `tall` rows besides.
     """
 
     name: str
@@ -52,6 +53,8 @@ class Target:
     spent: Registers | None = None
     capability: int = 0
     alone: bool = False
+    narrow: tuple[str, ...] = ("float16", "bfloat16")
+    tall: tuple[int, ...] = ()
 
     def resident(self, registers: int, shared: int, warps: int) -> int:
         """How many programs a multiprocessor holds at once."""
@@ -81,10 +84,11 @@ class Target:
     def for_rows(self, rows: int, *, exact: bool = False) -> Target:
         """The machine for calls of so many rows: of few it makes one small tile, of more what is best for long ones.
 
-        With `exact` a CPU's tile has hardly more rows than the call, if it is alone.
+        With `exact` a CPU's tile has hardly more rows than the call, if it is alone. Rows that the usual tile holds get
+        no taller one.
         """
         if rows > self.few:
-            return self
+            return self if rows > self.rows[0] else _with_usual_tiles(self)
         return _with_few_rows(self, _tile(rows) if exact and self.alone and self.kind == "cpu" else self.few)
 
 
@@ -103,8 +107,13 @@ def _alone(target: Target) -> Target:
 
 
 @cache
+def _with_usual_tiles(target: Target) -> Target:
+    return replace(target, tall=()) if target.tall else target
+
+
+@cache
 def _with_few_rows(target: Target, rows: int) -> Target:
-    return replace(target, rows=(rows,), keys=(LONG,) if rows < WHOLE else target.keys)
+    return replace(target, rows=(rows,), tall=(), keys=(LONG,) if rows < WHOLE else target.keys)
 
 
 THREADS = 2048  # of a multiprocessor
@@ -125,6 +134,12 @@ _TARGETS = (
     Target("gfx942", "hip", 64 << 10, 2048, 256, 16, 128, 27, *_GPU, 64, (4,), 1, 512, 1 << 17, _WAVES),
 )
 TARGETS = {target.name: target for target in _TARGETS}
+MATRIX = 1024  # operations per cycle of a core with registers for tiles: 16 x 16 x 32 multiply-adds in 16 cycles
+
+
+def with_tiles(target: Target) -> Target:
+    """A CPU whose processor multiplies bfloat16 a tile at a time: what is laid out for it is worth more rows."""
+    return replace(target, matrix=MATRIX, narrow=("bfloat16",), tall=(2 * target.rows[0],))
 
 
 def find_target(name: str) -> Target:

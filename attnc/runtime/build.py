@@ -13,9 +13,9 @@ import torch
 from attnc.ir.kernel import DType, Kernel
 from attnc.ir.serial import dump, load
 from attnc.ir.stage import Stream
-from attnc.ir.target import Target, find_target
+from attnc.ir.target import Target, find_target, with_tiles
 from attnc.runtime import cache
-from attnc.runtime.machine import check_instructions, level_two
+from attnc.runtime.machine import check_instructions, level_two, multiplies_tiles
 from attnc.runtime.program import Program
 
 Run = Callable[[Sequence[torch.Tensor]], int]
@@ -40,16 +40,17 @@ class Built:
 def target_of(device: torch.device) -> Target:
     """The target that serves tensors on this device; a CPU's tiles may fill the cache that it has."""
     if device.type == "cpu":
-        return _with_cache(level_two())
+        return _processor(level_two(), multiplies_tiles())
     properties = torch.cuda.get_device_properties(device)
     arch = getattr(properties, "gcnArchName", "").split(":")[0]
     return find_target(arch or f"sm_{properties.major}{properties.minor}")
 
 
 @memo
-def _with_cache(size: int | None) -> Target:
+def _processor(cache: int | None, tiles: bool) -> Target:
     target = find_target("cpu")
-    return replace(target, onchip=size) if size else target
+    target = replace(target, onchip=cache) if cache else target
+    return with_tiles(target) if tiles else target
 
 
 @memo
@@ -61,7 +62,7 @@ def device_name(device: torch.device) -> str:
 def _place(target: Target) -> tuple[object, ...]:
     """What a kernel depends on of where it runs."""
     isa = os.environ.get("ATTNC_CPU_ISA") if target.kind == "cpu" else None
-    return (target.name, target.onchip, target.rows, target.keys, target.warps, target.stages, isa)
+    return (target.name, target.onchip, target.rows, target.tall, target.keys, target.warps, target.stages, isa)
 
 
 def source_of(

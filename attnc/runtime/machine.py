@@ -37,13 +37,21 @@ def level_two() -> int | None:
     return min(found, default=None)
 
 
-NEEDED = {"avx512": "avx512vl", "avx2": "avx2"}
+AMX = frozenset(("amx_tile", "amx_bf16", "avx512_bf16", "avx512vl"))
+NEEDED = {"amx": AMX, "avx512": frozenset(("avx512vl",)), "avx2": frozenset(("avx2",))}
+NEEDED |= {"amx-emulated": frozenset(("avx512_bf16", "avx512vl"))}
 
 
 def check_instructions() -> None:
     """Error A511 where $ATTNC_CPU_ISA asks for instructions that this processor does not have."""
     name = os.environ.get("ATTNC_CPU_ISA", "")
-    if features() and NEEDED.get(name, "") not in {"", *features()}:
+    if features() and not NEEDED.get(name, frozenset()) <= features():
         raise error(
             "A511", f"ATTNC_CPU_ISA is `{name}`, and this processor has no such instructions", helps=("unset it",)
         )
+
+
+def multiplies_tiles() -> bool:
+    """Whether kernels multiply bfloat16 a tile at a time, by the processor's registers for it or as tests do."""
+    name = os.environ.get("ATTNC_CPU_ISA") or "native"
+    return name.startswith("amx") or (name == "native" and features() >= AMX)

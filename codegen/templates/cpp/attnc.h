@@ -2,7 +2,7 @@
 #pragma once
 #include "functions.h"
 #include "halves.h"
-#include "matmul.h"
+#include "narrow.h"
 #include "few.h"
 #include "rows.h"
 
