@@ -1,4 +1,4 @@
-"""The entries of the library at one length: which attention stands for each, its extents, its options, its inputs."""
+"""The entries of the library at one length: which attention stands for each, its extents, its options."""
 
 from __future__ import annotations
 
@@ -7,18 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from attnc.diagnostics import error
-from attnc.ir.cascade import Cascade, Coord, Map, Read, Size
-from attnc.ir.node import Node
-from attnc.ir.operators import COMPARISONS
-from attnc.ir.walk import walk
+from attnc.ir.cascade import Cascade
 from attnc.library import find
 from attnc.runtime.attention import Attention
 from attnc.runtime.catalogue import family_of, listed
 from attnc.runtime.check_shapes import mended
-from attnc.runtime.draw import draw
 
 LENGTHS = ("m", "n", "i")
 OTHER = 16
@@ -101,7 +95,7 @@ class Entry:
         indices = dict.fromkeys(index for item in cascade.inputs for index in item.indices)
         own = {index: at.number(said) for index, said in OWN.get(self.name, Own()).shape.items()}
         usual = {index: own.get(index, at.usual().get(index, OTHER)) for index in indices}
-        found = mended(usual, lambda _: cascade)
+        found = mended(usual, lambda _: cascade, largest=at.length * at.heads * at.width)
         return None if found is None else found[0]
 
 
@@ -123,28 +117,3 @@ def _walks(name: str) -> bool:
     program = attention.program(dict.fromkeys(attention.signature.needed, 2))
     walked = any(stage.stream is not None and stage.parallel is not None for stage in program.streams)
     return walked and not program.heavy
-
-
-def inputs(cascade: Cascade, shape: Mapping[str, int], dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """Inputs as `attnc run` draws them, and numbers that positions are compared with in the middle of their axis."""
-    middle = max((shape[index] for index in LENGTHS if index in shape), default=0) // 2
-    given = {
-        item.name: torch.full([shape[index] for index in item.indices], middle)
-        for item in cascade.inputs
-        if item.name in _bounds(cascade) and item.default is None
-    }
-    return draw(cascade, shape, given, dtype, seed=0)
-
-
-def _bounds(cascade: Cascade) -> set[str]:
-    """The integers with at most one axis that positions are compared with: lengths of sequences and of prompts."""
-    few = {item.name for item in cascade.inputs if item.type == "int" and len(item.indices) < 2}
-    tests = (node for tensor in cascade.tensors for node in walk(tensor) if isinstance(node, Map))
-    pairs = (pair for test in tests if test.op in COMPARISONS for pair in (test.args, test.args[::-1]))
-    sides = (side for side, other in pairs if _position(other, cascade))
-    return few & {node.tensor for side in sides for node in walk(side) if isinstance(node, Read)}
-
-
-def _position(expr: Node, cascade: Cascade) -> bool:
-    walked = [cascade.range(node.index) for node in walk(expr) if isinstance(node, Coord)]
-    return any(isinstance(node, Size) for item in walked for node in walk(item))

@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from attnc.bench.entries import Entry, Extents, inputs
+from attnc.bench.drawn import inputs
+from attnc.bench.entries import Entry, Extents
 from attnc.bench.judge import ratio, worst
 from attnc.bench.plain import needed_bytes, plain
 from attnc.bench.timing import Budget, WallClock, interleaved

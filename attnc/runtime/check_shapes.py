@@ -47,12 +47,14 @@ def usable(tries: Iterable[dict[str, int]], stated: Stated) -> Iterator[tuple[di
             yield found
 
 
-def mended(sizes: dict[str, int], stated: Stated) -> tuple[dict[str, int], Cascade] | None:
-    """The extents with what the program says of them put right, if that can be done by substitution."""
+def mended(sizes: dict[str, int], stated: Stated, largest: int = LARGEST) -> tuple[dict[str, int], Cascade] | None:
+    """The extents with what the program says of them put right, if substitution does that, none beyond `largest`."""
     for _ in range(4):
         cascade = stated(sizes)
         try:
             better = _better(cascade, sizes)
+            if max(better.values(), default=0) > max(largest, *sizes.values()):
+                return None
             if better == sizes:
                 return (sizes, cascade) if all(evaluate(need.test, sizes) for need in cascade.requires) else None
         except AttnError:  # a size that has no value at these extents
@@ -69,7 +71,7 @@ def _better(cascade: Cascade, sizes: Mapping[str, int]) -> dict[str, int]:
     for need in cascade.requires:
         for test in _conjuncts(need.test):
             found |= _solved(test, found)
-    return {index: extent if extent <= LARGEST else sizes[index] for index, extent in found.items()}
+    return found
 
 
 def _extent(item: Range, sizes: Mapping[str, int]) -> int:

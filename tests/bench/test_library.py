@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from attnc.bench import speed, timing
-from attnc.bench.entries import OWN, Entry, Extents, entries, inputs
+from attnc.bench.drawn import inputs
+from attnc.bench.entries import OWN, Entry, Extents, entries
 from attnc.bench.plain import needed_bytes, plain
 from attnc.bench.speed import measured
 from attnc.bench.timing import Budget
@@ -159,6 +160,22 @@ def test_every_fused_entry_has_extents_of_the_length() -> None:
         assert program.heavy or shape is not None, item.name
         on_a_map = item.name in ("natten3d", "mixformer_cvt")
         assert shape is None or on_a_map or max(shape.values()) >= 1000, (item.name, shape)
+
+
+def test_an_extent_that_others_give_is_as_large_as_they_say() -> None:
+    item = entry("autoint")
+    shape = item.shape(item.attention.program().stated, Extents())
+    assert shape is not None
+    assert shape["c"] == shape["h"] * shape["f"] == 512
+
+
+def test_weights_keep_what_they_project_as_wide_as_it_is() -> None:
+    item = entry("l_query_attention")
+    stated = item.attention.program().stated
+    given = inputs(stated, item.shape(stated, Extents(96)) or {}, torch.float64)
+    keys = run(stated, bind(stated, (), given).tensors, keep=["K"]).values["K"]
+    assert 0.8 < float(given["x"].std()) < 1.2
+    assert 0.8 < float(keys.std()) < 1.2
 
 
 def broken(item: Entry) -> list[str]:

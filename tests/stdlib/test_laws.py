@@ -20,10 +20,14 @@ EVERY = cases()
 TINY = (0, 1, 2, 17)
 UNLIKE = ({"m": 1, "n": 17}, {"m": 0, "n": 17}, {"m": 17, "n": 0}, {"m": 2, "n": 17})
 EXACT = 0.0
-# In float64 the definition is no exact measure. With 17 positions the gradients of these two lie 16.6 and 18.8 rounding
-# units off the exact ones (17.0 and 25.6 are allowed; the exact ones by long doubles and complex steps); the definition
-# itself lies 5.6 and 17.2 off, the other way, so that the two of them are apart by 2 % more than the contract has.
-AS_FAR_OFF_AS_THE_DEFINITION = ("autoint_released-n23", "crate_mssa-n33")
+# In float64 the definition is no exact measure. With 17 positions the gradients of the first two lie 16.6 and 18.8
+# rounding units off the exact ones (17.0 and 25.6 are allowed; the exact ones by long doubles and complex steps); the
+# definition itself lies 5.6 and 17.2 off, the other way, so they are apart by 2 % more than the contract has. Where a
+# row has nearly all its weight on one key, dP - sum(P dP) cancels, and the sum is dO . O here, which is known before
+# the keys are walked: its own rounding is left. Over many draws that makes 1.4 to 1.6 times the error of sum(P dP).
+# The gradients of a router's five layers lie 10 to 36 rounding units off the exact ones, those of the definition 55
+# to 104: with one head they are 79 apart, and 35 are allowed.
+AS_FAR_OFF_AS_THE_DEFINITION = ("autoint_released-n23", "crate_mssa-n33", "flux_router-h2-7")
 
 
 def stated(case: Case) -> Cascade:
