@@ -122,14 +122,24 @@ class Lowering:
         with self.scope.block(index, tiled=step > 1) as block:
             if not (piece.cut and self._data_tells(shared, index)):
                 self.folding.fold(number, index, cut=piece.cut)
-            elif (ranges := may_see(self.values, shared)) is None:
-                self._visit(number, step, shared, block)
             else:
-                with self.scope.block(index, tiled=step > 1) as inner:
-                    self._visit(number, step, shared, inner)
-                block.body.append(k.Guarded(ranges, tuple(inner.body), "far"))
+                self._asked(number, step, shared, block)
         self.values.masks = ()
         self.loops.append(k.Loop(index, piece.lo, piece.hi, step, piece.cut, tuple(block.body)))
+
+    def _asked(self, number: int, step: int, shared: tuple[Expr, ...], block: Block) -> None:
+        """The fold of a tile, where data says that it is seen: by ranges, by pairs only for what these leave."""
+        index = self.monoid.segments[number].index
+        ranges, rest = may_see(self.values, shared)
+        if ranges is None:
+            self._visit(number, step, shared, block)
+            return
+        with self.scope.block(index, tiled=step > 1) as inner:
+            if self._data_tells(rest, index):
+                self._visit(number, step, shared, inner)
+            else:
+                self.folding.fold(number, index, cut=True)
+        block.body.append(k.Guarded(ranges, tuple(inner.body), "far"))
 
     def _visit(self, number: int, step: int, shared: tuple[Expr, ...], block: Block) -> None:
         """The fold of a tile, where any of its rows sees any of its positions."""

@@ -12,22 +12,33 @@ from attnc.passes.lower.values import Values
 WHOLE = ("int32", "int64")
 
 
-def may_see(values: Values, tests: tuple[Expr, ...]) -> k.Value | None:
-    """Whether comparisons of integers from memory can hold for a pair of a tile; None where no range tells.
+def may_see(values: Values, tests: tuple[Expr, ...]) -> tuple[k.Value | None, tuple[Expr, ...]]:
+    """Whether comparisons of integers from memory can hold for a pair of a tile, None where no range tells; the rest.
 
     Before   doc_q[m] == doc_k[n], for any m and n of a tile
     After    min[m](doc_q) <= max[n](doc_k) and min[n](doc_k) <= max[m](doc_q)
     Holds    because what is compared lies between its ends; lanes beyond an axis can only move these apart.
     """
-    found = tuple(test for expr in dict.fromkeys(tests) for test in _of(values, expr))
-    return None if not found else found[0] if len(found) == 1 else k.Map("and", found)
+    found: list[k.Value] = []
+    rest: list[Expr] = []
+    for test in dict.fromkeys(part for whole in tests for part in _parts(whole)):
+        told = tuple(_of(values, test))
+        found += told
+        rest += () if told else (test,)
+    joint = None if not found else found[0] if len(found) == 1 else k.Map("and", tuple(found))
+    return joint, tuple(rest)
+
+
+def _parts(test: Expr) -> tuple[Expr, ...]:
+    match test:
+        case Map("and", args):
+            return tuple(part for arg in args for part in _parts(arg))
+        case _:
+            return (test,)
 
 
 def _of(values: Values, expr: Expr) -> Iterator[k.Value]:
     match expr:
-        case Map("and", args):
-            for arg in args:
-                yield from _of(values, arg)
         case Map(op, _) if op in COMPARISONS and op != "ne":
             test = values.of(expr)
             if isinstance(test, k.Map) and test.op == op and _apart(values, *test.args):
