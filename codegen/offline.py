@@ -117,6 +117,9 @@ def _signature(kernel: Kernel, names: list[str]) -> tuple[dict[str, str], Paths,
     if "OFFSET" in signature:
         signature["OFFSET"] = "constexpr"
         constants[(names.index("OFFSET"),)] = tl.int32
+    if "DESCRIBED" in signature:
+        signature["DESCRIBED"] = "constexpr"
+        constants[(names.index("DESCRIBED"),)] = True
     aligned = [name for name in names if name in pointers or (name in strides and name not in inner)]
     return signature, constants, {(names.index(name),): [["tt.divisibility", 16]] for name in aligned}
 
