@@ -15,8 +15,12 @@ from attnc.codegen.triton_programs import programs
 from attnc.codegen.triton_values import ADDED, ANY, ATOM, DTYPES, MET, MULTIPLIED, Printer
 from attnc.ir import kernel as k
 from attnc.ir.kernel import Kernel
+from attnc.ir.walk import walk
 from attnc.source import NOWHERE
 
+# The programs along the launch's second axis, which are 1: a number of turns that a compiler knows makes it move what
+# they share, operands of matrix products too, out of the loops around, where all of it holds registers.
+ONCE = "tl.num_programs(1)"
 TEMPLATES = Path(__file__).parent / "templates" / "triton"
 
 
@@ -149,7 +153,10 @@ class Writer:
         self.line = 0
         if loop.step == 1:
             with printer.walking(name, None):
-                return [f"for i_{name} in range({lo}, {hi}):", *_indented(self.statements(loop.body))]
+                body = self.statements(loop.body)
+            if hi.isdigit() and any(isinstance(node, k.Dot) for inner in loop.body for node in walk(inner)):
+                hi = f"{hi} * {ONCE}"
+            return [f"for i_{name} in range({lo}, {hi}):", *_indented(body)]
         with printer.walking(name, loop.step):
             body = [f"o_{name} = {name}_first + tl.arange(0, {loop.step})", *self.statements(loop.body)]
         apart = "specialised" in self.kernel.schedule

@@ -4,7 +4,8 @@ What a kernel takes is kept in .offline/ under a digest of what its machine code
 signature, its warps and stages, the target and Triton. A run that was cut off goes on where it stopped, and a change of
 the compiler costs the kernels whose text it changes.
 
-`python -m tests.codegen.offline` compiles everything that is not kept, examples first, and writes docs/triton.md;
+`python -m tests.codegen.offline` compiles everything that is not kept, examples first, and writes docs/triton.md, also
+where it is interrupted, of what there is then;
 `.. --kept` writes it from what is kept; `.. NAME ..` compiles the entries of these names, as the tests print them.
 """
 
@@ -185,11 +186,14 @@ def main(words: list[str]) -> None:
 
     make, named = words != ["--kept"], {str(entry): entry for entry in everything()}
     asked = [named[word] for word in words] if words and make else list(named.values())
-    rows = {}
-    for entry, own in found(asked, make=make):
-        rows[entry] = own
-        if make:
-            print(entry, brief(own), flush=True)
+    rows: dict[Entry, list[Row] | str | None] = dict.fromkeys(asked)
+    try:
+        for entry, own in found(asked, make=make):
+            rows[entry] = own
+            if make:
+                print(entry, brief(own), flush=True)
+    except KeyboardInterrupt:
+        print("interrupted: what has been compiled is written")
     if len(asked) == len(named):
         write_page(rows)
 
