@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import hashlib
+import importlib.metadata
 import re
 import subprocess
 import tempfile
@@ -47,6 +50,19 @@ def disassembly(source: str, kernel: Kernel, target: Target) -> str:
     return disassemble(built.asm["cubin"]) if target.kind == "cuda" else str(built.asm["amdgcn"])
 
 
+def identity(source: str, kernel: Kernel, target: Target) -> str:
+    """A digest of all that the machine code of a kernel is made from; comments in its source are no part of that."""
+    plain = ast.parse(source)
+    (function,) = (item for item in plain.body if isinstance(item, ast.FunctionDef) and item.name == kernel.name)
+    arguments = _signature(kernel, [item.arg for item in function.args.args])
+    made = (ast.unparse(plain), arguments, _options(kernel), target.kind, target.name, target.capability)
+    return hashlib.sha256(repr((*made, importlib.metadata.version("triton"))).encode()).hexdigest()
+
+
+def _options(kernel: Kernel) -> dict[str, Any]:
+    return {"num_warps": kernel.warps, "num_stages": kernel.stages, "enable_fp_fusion": True}
+
+
 def _built(source: str, kernel: Kernel, target: Target) -> Any:
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
@@ -55,10 +71,9 @@ def _built(source: str, kernel: Kernel, target: Target) -> Any:
     with tempfile.TemporaryDirectory(prefix="attnc-") as folder:
         function = _function(source, kernel.name, Path(folder, "kernel.py"))
         place = GPUTarget("cuda", target.capability, 32) if target.kind == "cuda" else GPUTarget("hip", target.name, 64)
-        signature, constants, aligned = _signature(kernel, function)
-        options = {"num_warps": kernel.warps, "num_stages": kernel.stages, "enable_fp_fusion": True}
+        signature, constants, aligned = _signature(kernel, list(function.arg_names))
         program = ASTSource(fn=function, signature=signature, constexprs=constants, attrs=aligned)
-        return compile_triton(program, target=place, options=options)
+        return compile_triton(program, target=place, options=_options(kernel))
 
 
 def _function(source: str, name: str, file: Path) -> Any:
@@ -83,11 +98,10 @@ def _function(source: str, name: str, file: Path) -> Any:
 Paths = dict[tuple[int, ...], Any]
 
 
-def _signature(kernel: Kernel, function: Any) -> tuple[dict[str, str], Paths, Paths]:
+def _signature(kernel: Kernel, names: list[str]) -> tuple[dict[str, str], Paths, Paths]:
     """The arguments' types, the constants, and what is aligned: contiguous tensors whose rows start at 16 bytes."""
     import triton.language as tl
 
-    names = list(function.arg_names)
     pointers = {f"p_{param.name}": POINTERS[param.dtype] for param in kernel.params}
     strides = {f"{param.name}_s{axis}" for param in kernel.params for axis in range(len(param.base))}
     inner = {f"{param.name}_s{len(param.base) - 1}" for param in kernel.params}
@@ -103,6 +117,9 @@ def _signature(kernel: Kernel, function: Any) -> tuple[dict[str, str], Paths, Pa
     if "OFFSET" in signature:
         signature["OFFSET"] = "constexpr"
         constants[(names.index("OFFSET"),)] = tl.int32
+    if "DESCRIBED" in signature:
+        signature["DESCRIBED"] = "constexpr"
+        constants[(names.index("DESCRIBED"),)] = True
     aligned = [name for name in names if name in pointers or (name in strides and name not in inner)]
     return signature, constants, {(names.index(name),): [["tt.divisibility", 16]] for name in aligned}
 

@@ -23,7 +23,8 @@ TYPICAL = 4096  # positions: what tiles waste at the edges of a mask is weighed 
 class Tiles:
     """Rows of a program, its columns or the positions of a loop turn, the bytes kept on chip, the reasons as lines.
 
-    On a GPU also the warps of a program and how many turns ahead it loads; the model's cycles a score.
+    On a GPU also the warps of a program, how many turns ahead it loads, and how many programs a multiprocessor holds;
+    the model's cycles a score.
     """
 
     parallel: int
@@ -33,6 +34,7 @@ class Tiles:
     warps: int = 1
     stages: int = 1
     cycles: float = 0.0
+    resident: int = 1
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Choice:
     cycles: float
     bound: str
     fault: str
+    resident: int
 
 
 def choose_tiles(
@@ -66,7 +69,7 @@ def choose_tiles(
     found = _weighted(stream, target, dtypes, work)
     best = _ranked(found)[0]
     lines = tuple(_reasons(stream, target, work, best, found))
-    return Tiles(best.rows, best.keys, best.footprint, lines, best.warps, best.stages, best.cycles)
+    return Tiles(best.rows, best.keys, best.footprint, lines, best.warps, best.stages, best.cycles, best.resident)
 
 
 def rivals(
@@ -127,7 +130,7 @@ def _weighed(rows: int, keys: int, warps: int, work: Work, target: Target, narro
     fault = f"{onchip >> 10} KiB of {target.onchip >> 10}" if onchip > target.onchip else ""
     fault = f"{registers} registers" if target.spent and registers > target.registers - CLOSE else fault
     cycles = _cycles(rows, keys, resident, work, target, narrow)
-    return Choice(rows, keys, warps, stages, footprint, registers, *cycles, fault)
+    return Choice(rows, keys, warps, stages, footprint, registers, *cycles, fault, resident)
 
 
 def registers_of(rows: int, keys: int, warps: int, work: Work, target: Target) -> int:

@@ -255,7 +255,8 @@ class Kernel(Node):
     Where it is `serial` the tiles of a grid point come one after another, for they add to the same tensors, and rows
     that do not exist are read as 0. Where it is `rising` the loops of later rows are longer.
     `compute` is the type of arithmetic and of states. `spec` and `plan` are the lines of the header. On a GPU a program
-    has `warps`, loads are `stages` turns ahead, and the model expects `cycles` a score and multiprocessor.
+    has `warps`, loads are `stages` turns ahead, a multiprocessor holds `resident` programs at once and takes `cycles` a
+    score by the model, and `schedule` has words of `attnc.ir.target.Target`.
     """
 
     name: str
@@ -277,6 +278,8 @@ class Kernel(Node):
     cycles: float = 0.0
     serial: bool = False
     rising: bool = False
+    resident: int = 1
+    schedule: tuple[str, ...] = ()
 
     @property
     def tiled(self) -> tuple[Axis, ...]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import compress, product
 from typing import Literal
 
 from attnc.diagnostics import error
@@ -29,10 +31,13 @@ class Target:
     Rates are per cycle and core or multiprocessor: `matrix` operations of 16-bit products (a multiply-add is two),
     `real` of float32 ones, `functions` exponentials and the like, `vector` other operations, `chip` bytes from the
     cache that all share. `rows` and `keys` are the tile sides to choose from. To GPUs belong the numbers of `warps` a
-    program may have, the `stages` of loads ahead, the `registers` of a thread, what it has `spent` on what, and the
-    `pool` of a multiprocessor. A kernel that is `alone` may add up a score in another order than kernels elsewhere: no
-    backward compares with what it gives. Products of the `narrow` types run at the `matrix` rate, and may have tiles of
-    `tall` rows besides.
+    program may have, the `stages` of loads ahead, the `registers` of a thread, what it has `spent` on what, the `pool`
+    of a multiprocessor, and the words of a `schedule` that it `has`: under every one a kernel computes the same. Where
+    it is `persistent`, as many programs as the machine holds at once walk over all tiles, the longest first; with
+    `descriptors` loops read whole tiles by the copy engine, where a tensor's layout allows; where it is `specialised`,
+    warps of their own copy what others compute on.
+    A kernel that is `alone` may add up a score in another order than kernels elsewhere: no backward compares with what
+    it gives. Products of the `narrow` types run at the `matrix` rate, and may have tiles of `tall` rows besides.
     """
 
     name: str
@@ -52,6 +57,8 @@ class Target:
     pool: int = 0
     spent: Registers | None = None
     capability: int = 0
+    has: tuple[str, ...] = ()
+    schedule: tuple[str, ...] = ()
     alone: bool = False
     narrow: tuple[str, ...] = ("float16", "bfloat16")
     tall: tuple[int, ...] = ()
@@ -65,6 +72,13 @@ class Target:
     def occupancy(self, registers: int, shared: int, warps: int) -> float:
         """The share of a multiprocessor's threads that programs fill."""
         return self.resident(registers, shared, warps) * self.warp * warps / THREADS
+
+    def schedules(self) -> Iterator[Target]:
+        """The same under every other schedule."""
+        for chosen in product((False, True), repeat=len(self.has)):
+            words = tuple(compress(self.has, chosen))
+            if words != self.schedule:
+                yield replace(self, schedule=words)
 
     @property
     def few(self) -> int:
@@ -122,16 +136,31 @@ _WARPGROUPS = Registers(1.5, 1.0, 1.0, 0.8, 82)  # operands are read where they 
 _TENSORS = Registers(2.5, 0.5, 1.5, 1.0, 40)  # sums of products have a memory of their own
 _WAVES = Registers(1.2, 0.25, 10, 4.0, 90)  # every wave holds what is streamed
 _GPU = ((128, 64, 32, 16), (128, 64, 32, 16))
+_WALKS = ("persistent",)
+_COPIES = ("persistent", "descriptors")
+_PARTS = ("persistent", "descriptors", "specialised")
 # A CPU's rates are those of a core with AVX-512; the 16-bit rate is float32's, since operands are widened.
 _TARGETS = (
     Target("cpu", "cpu", 1 << 20, 55, 55, 1.2, 24, 24, (64, 32, 16), (64, 32, 16)),
-    Target("sm_80", "cuda", 163 << 10, 2048, 256, 16, 128, 30, *_GPU, 32, (4, 8), 3, 255, 1 << 16, _FRAGMENTS, 80),
-    Target("sm_86", "cuda", 99 << 10, 1024, 256, 16, 128, 15, *_GPU, 32, (4, 8), 2, 255, 1 << 16, _FRAGMENTS, 86),
-    Target("sm_89", "cuda", 99 << 10, 1024, 256, 16, 128, 20, *_GPU, 32, (4, 8), 2, 255, 1 << 16, _FRAGMENTS, 89),
-    Target("sm_90", "cuda", 227 << 10, 4096, 256, 16, 128, 25, *_GPU, 32, (4, 8), 3, 255, 1 << 16, _WARPGROUPS, 90),
-    Target("sm_100", "cuda", 227 << 10, 8192, 256, 16, 128, 44, *_GPU, 32, (4, 8), 3, 255, 1 << 16, _TENSORS, 100),
-    Target("sm_120", "cuda", 99 << 10, 1024, 256, 16, 128, 20, *_GPU, 32, (4, 8), 2, 255, 1 << 16, _FRAGMENTS, 120),
-    Target("gfx942", "hip", 64 << 10, 2048, 256, 16, 128, 27, *_GPU, 64, (4,), 1, 512, 1 << 17, _WAVES),
+    Target(
+        "sm_80", "cuda", 163 << 10, 2048, 256, 16, 128, 30, *_GPU, 32, (4, 8), 3, 255, 1 << 16, _FRAGMENTS, 80, _WALKS
+    ),
+    Target(
+        "sm_86", "cuda", 99 << 10, 1024, 256, 16, 128, 15, *_GPU, 32, (4, 8), 2, 255, 1 << 16, _FRAGMENTS, 86, _WALKS
+    ),
+    Target(
+        "sm_89", "cuda", 99 << 10, 1024, 256, 16, 128, 20, *_GPU, 32, (4, 8), 2, 255, 1 << 16, _FRAGMENTS, 89, _WALKS
+    ),
+    Target(
+        "sm_90", "cuda", 227 << 10, 4096, 256, 16, 128, 25, *_GPU, 32, (4, 8), 3, 255, 1 << 16, _WARPGROUPS, 90, _COPIES
+    ),
+    Target(
+        "sm_100", "cuda", 227 << 10, 8192, 256, 16, 128, 44, *_GPU, 32, (4, 8), 3, 255, 1 << 16, _TENSORS, 100, _PARTS
+    ),
+    Target(
+        "sm_120", "cuda", 99 << 10, 1024, 256, 16, 128, 20, *_GPU, 32, (4, 8), 2, 255, 1 << 16, _FRAGMENTS, 120, _COPIES
+    ),
+    Target("gfx942", "hip", 64 << 10, 2048, 256, 16, 128, 27, *_GPU, 64, (4,), 1, 512, 1 << 17, _WAVES, 0, _WALKS),
 )
 TARGETS = {target.name: target for target in _TARGETS}
 MATRIX = 1024  # operations per cycle of a core with registers for tiles: 16 x 16 x 32 multiply-adds in 16 cycles
@@ -143,11 +172,14 @@ def with_tiles(target: Target) -> Target:
 
 
 def find_target(name: str) -> Target:
-    """The target of this name; error A503 where there is none."""
-    if name in TARGETS:
-        return TARGETS[name]
+    """The target `sm_90`, or `sm_90+persistent` under a schedule; error A503 where there is none."""
+    base, *words = name.split("+")
     near = {"sm_87": "sm_86", "sm_103": "sm_100", "sm_121": "sm_120"}
-    if name in near:
-        return TARGETS[near[name]]
-    known = ", ".join(f"`{target}`" for target in TARGETS)
-    raise error("A503", f"there is no target `{name}`", helps=(f"targets are {known}",))
+    if (found := TARGETS.get(near.get(base, base))) is None:
+        known = ", ".join(f"`{target}`" for target in TARGETS)
+        raise error("A503", f"there is no target `{name}`", helps=(f"targets are {known}",))
+    for word in words:
+        if word not in found.has:
+            known = ", ".join(f"`{base}+{word}`" for word in found.has) or "none"
+            raise error("A503", f"`{base}` has no schedule `{word}`", helps=(f"schedules of it are {known}",))
+    return replace(found, schedule=tuple(word for word in found.has if word in words)) if words else found

@@ -43,7 +43,8 @@ def target_of(device: torch.device) -> Target:
         return _processor(level_two(), multiplies_tiles())
     properties = torch.cuda.get_device_properties(device)
     arch = getattr(properties, "gcnArchName", "").split(":")[0]
-    return find_target(arch or f"sm_{properties.major}{properties.minor}")
+    schedule = os.environ.get("ATTNC_SCHEDULE", "")
+    return find_target("+".join(filter(None, (arch or f"sm_{properties.major}{properties.minor}", schedule))))
 
 
 @memo
@@ -62,7 +63,8 @@ def device_name(device: torch.device) -> str:
 def _place(target: Target) -> tuple[object, ...]:
     """What a kernel depends on of where it runs."""
     isa = os.environ.get("ATTNC_CPU_ISA") if target.kind == "cpu" else None
-    return (target.name, target.onchip, target.rows, target.tall, target.keys, target.warps, target.stages, isa)
+    tiles = (target.onchip, target.rows, target.tall, target.keys, target.warps, target.stages)
+    return (target.name, *tiles, target.schedule, isa)
 
 
 def source_of(

@@ -6,7 +6,9 @@ import importlib.util
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +20,8 @@ from attnc.ir.kernel import Size as KernelSize
 from attnc.ir.sizes import SCALAR, whole
 from attnc.runtime import cache
 from attnc.runtime.build import Launch, Run
+
+UNIT = 16  # bytes
 
 
 def load_function(source: str, name: str) -> Any:
@@ -34,7 +38,7 @@ def load_function(source: str, name: str) -> Any:
 
 def launcher(source: str, kernel: Kernel) -> Launch:
     """The kernel: for tensors of some layouts, in the order of its parameters, and for extents."""
-    function, places = load_function(source, kernel.name), offset_places(source)
+    function, places, described = load_function(source, kernel.name), offset_places(source), described_tensors(source)
     names = [param.name for param in kernel.params]
     options = {"num_warps": kernel.warps, "num_stages": kernel.stages, "enable_fp_fusion": True}
 
@@ -47,17 +51,49 @@ def launcher(source: str, kernel: Kernel) -> Launch:
         given["DOT"] = dot_type(kernel)
         given["OFFSET"] = offset_type(places, dict(zip(names, like, strict=True)))
         programs = math.prod(_tiles(axis, numbers) for axis in kernel.tiled) * _points(kernel.grid, numbers)
+        if "persistent" in kernel.schedule:
+            programs = min(programs, programs_at_once(kernel, like[0].device))
+        by_name = dict(zip(names, like, strict=True))
+        laid_out = all(_in_units(by_name[name], axis) for name, axis in described.items())
 
         def launch(tensors: Sequence[torch.Tensor]) -> int:
             if programs == 0:
                 return 0
             every = given | {f"p_{name}": tensor for name, tensor in zip(names, tensors, strict=True)}
-            compiled = function[(programs,)](*(every[name] for name in function.arg_names), **options)
+            every["DESCRIBED"] = laid_out and all(every[f"p_{name}"].data_ptr() % UNIT == 0 for name in described)
+            arguments = [every[name] for name in function.arg_names]
+            run = partial(function[(programs,)], *arguments, **options)
+            compiled = copy_context().run(_with_workspace, run) if every["DESCRIBED"] and described else run()
             return int(getattr(compiled, "n_spills", 0))  # the interpreter compiles nothing
 
         return launch
 
     return prepared
+
+
+def programs_at_once(kernel: Kernel, device: torch.device) -> int:
+    """The programs that a device holds at once by the model; what interprets kernels counts as two multiprocessors."""
+    on_gpu = device.type == "cuda"
+    return kernel.resident * int(torch.cuda.get_device_properties(device).multi_processor_count if on_gpu else 2)
+
+
+def _with_workspace(run: Callable[[], Any]) -> Any:
+    """A launch of a kernel that makes descriptors, in memory that PyTorch gives; what others set stays as it is."""
+    import triton
+
+    triton.set_allocator(lambda size, _align, _stream: torch.empty(size, dtype=torch.int8, device="cuda"))
+    return run()
+
+
+def described_tensors(source: str) -> dict[str, int]:
+    """The tensors of which a generated kernel may read whole tiles by descriptors, and along which axis."""
+    return {name: int(axis) for name, axis in re.findall(r"make_tensor_descriptor\(.*\[(\w+)_s(\d+), 1\]", source)}
+
+
+def _in_units(tensor: torch.Tensor, axis: int) -> bool:
+    """Whether rows along an axis lie one after another in memory, and all begin at multiples of 16 bytes."""
+    *others, last = tensor.stride()
+    return last == 1 and others[axis] > 0 and all(stride * tensor.element_size() % UNIT == 0 for stride in others)
 
 
 def dot_type(kernel: Kernel) -> Any:

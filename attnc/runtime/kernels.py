@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import torch
@@ -40,9 +41,14 @@ class GeneratedKernel:
     """The same with the next best tiles."""
 
     @cached_property
+    def compiled(self) -> tuple[bytes, Any]:
+        """The binary for the target, and the resources that it takes."""
+        return _compiled(self)
+
+    @property
     def resources(self) -> Any:
         """Registers per thread, spilled bytes, shared bytes, occupancy; compiles the kernel for the target."""
-        return compiled(self)[1]
+        return self.compiled[1]
 
     @property
     def suffix(self) -> str:
@@ -50,8 +56,7 @@ class GeneratedKernel:
         return "cpp" if self.target.kind == "cpu" else "py"
 
 
-def compiled(kernel: GeneratedKernel) -> tuple[bytes, Any]:
-    """The kernel's binary and the resources it takes."""
+def _compiled(kernel: GeneratedKernel) -> tuple[bytes, Any]:
     if kernel.target.kind == "cpu":
         from attnc.codegen.cpp_build import compile_source, resources
 
@@ -63,17 +68,25 @@ def compiled(kernel: GeneratedKernel) -> tuple[bytes, Any]:
 
 
 def settled(kernel: GeneratedKernel) -> tuple[GeneratedKernel, bytes, Any]:
-    """The kernel that a call would settle on, compiled: with the first of the best few tiles that spill nothing.
+    """The kernel that a call would settle on, compiled."""
+    if kernel.target.kind != "cpu":
+        kernel = chosen(kernel, lambda item: over(item, item.resources))
+    return kernel, *kernel.compiled
 
-    Where all do, the one that spills the least.
-    """
-    found = [(kernel, *compiled(kernel))]
-    if kernel.target.kind != "cpu" and found[0][2].spills:
-        for rival in kernel.rivals():
-            found.append((rival, *compiled(rival)))
-            if not found[-1][2].spills:
-                break
-    return min(found, key=lambda item: 0 if kernel.target.kind == "cpu" else item[2].spills)
+
+def over(kernel: GeneratedKernel, resources: Any) -> int:
+    """The bytes by which a kernel for a GPU misses registers and shared memory; one that cannot be launched is last."""
+    return int(resources.spills) + (1 << 30 if resources.shared > kernel.target.onchip else 0)
+
+
+def chosen(kernel: GeneratedKernel, over: Callable[[GeneratedKernel], int]) -> GeneratedKernel:
+    """The first of a kernel and its rivals that fits, else the one that misses the least."""
+    found: list[tuple[int, GeneratedKernel]] = []
+    for rival in chain((kernel,), kernel.rivals()):
+        found.append((over(rival), rival))
+        if not found[-1][0]:
+            break
+    return min(found, key=lambda item: item[0])[1]
 
 
 def report(kernel: GeneratedKernel) -> dict[str, Any]:
@@ -82,23 +95,30 @@ def report(kernel: GeneratedKernel) -> dict[str, Any]:
     A turn is one of the loop over whole tiles, its instructions by what they do; `per_score` counts those of all
     threads together, for one score. Of a kernel for a CPU no instructions are counted.
     """
-    signature, target = kernel.signature, kernel.target
+    return told(kernel, {} if kernel.target.kind == "cpu" else instructions(kernel))
+
+
+def told(kernel: GeneratedKernel, counted: Mapping[str, Any]) -> dict[str, Any]:
+    """The report of a kernel whose instructions have been counted."""
+    signature = kernel.signature
     rows = signature.parallel.tile if signature.parallel else 1
     along = signature.columns or next((axis for axis in signature.axes if axis.extent is None), None)
     keys = along.tile if along else 1
     found = {"tile": [rows, keys], "warps": signature.warps, "stages": signature.stages, "cycles": signature.cycles}
-    if target.kind == "cpu":
-        return found
+    if "loop" not in counted:
+        return {**found, **counted}
+    each = sum(counted["loop"].values()) * signature.warps * kernel.target.warp / (rows * keys)
+    return {**found, **counted, "per_score": round(each, 2)}
+
+
+def instructions(kernel: GeneratedKernel) -> dict[str, Any]:
+    """The kinds of matrix instructions of a kernel for a GPU, and what a turn of its loop is made of if it has one."""
     from attnc.codegen.disassembly import main_loop, matrix_opcodes
     from attnc.codegen.offline import disassembly
 
-    text = disassembly(kernel.source, signature, target)
+    text = disassembly(kernel.source, kernel.signature, kernel.target)
     loop = main_loop(text)
-    found["matrix"] = matrix_opcodes(text)
-    if loop is None:
-        return found
-    each = sum(loop.values()) * signature.warps * target.warp / (rows * keys)
-    return {**found, "loop": loop, "per_score": round(each, 2)}
+    return {"matrix": matrix_opcodes(text)} | ({"loop": loop} if loop is not None else {})
 
 
 def real_type(name: str) -> torch.dtype:

@@ -23,7 +23,7 @@ from attnc.runtime.threads import threads
 Tensors = Sequence[torch.Tensor]
 Play = Callable[[Tensors], int]
 
-SETTINGS = ("ATTNC_CPU_ISA", "ATTNC_SPANS", "ATTNC_STRICT", "ATTNC_TUNE")
+SETTINGS = ("ATTNC_CPU_ISA", "ATTNC_SCHEDULE", "ATTNC_SPANS", "ATTNC_STRICT", "ATTNC_TUNE")
 PLAIN = (torch.Tensor, torch.nn.Parameter)
 VALUES = (bool, int, float, str, type(None))
 MOST = 256  # kinds of calls that an attention remembers

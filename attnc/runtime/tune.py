@@ -2,9 +2,9 @@
 
 The model of registers and shared memory may err a little. Where a kernel spills registers, or a device has less memory
 than it needs, the model's next best tiles are tried, once. Where $ATTNC_TUNE is 1, the best few are timed, once, on a
-call's own tensors, for a kernel, a device and lengths of about that size. What was found is kept on disk and used by
-every later call, with the variable or without it. Other tiles add up in another order, so that a tuned kernel's last
-bits may differ from an untuned one's.
+call's own tensors, for a kernel, a device and lengths of about that size; the fastest then under the other schedules
+that give the same bits. What was found is kept on disk and used by every later call, with the variable or without it.
+Other tiles add up in another order, so that a tuned kernel's last bits may differ from an untuned one's.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from attnc.runtime import cache
 from attnc.runtime.build import Built
 
 WARM, ROUNDS = 2, 7
+SPECIALISED = "specialised"  # takes minutes to compile: never tried unasked
 Name = tuple[object, ...]
 
 
@@ -31,14 +32,15 @@ Name = tuple[object, ...]
 class Job:
     """A stage to be run: its name with all that its tiles depend on, where, with which tiles, and how.
 
-    `launch` runs it with some tiles and tells its kernel, and how many registers that spills. The first of the rivals
-    are the model's tiles.
+    `launch` runs it with some tiles and tells its kernel, and how many registers that spills; `outputs` are what that
+    wrote. The first of the rivals are the model's tiles.
     """
 
     name: Name
     place: Target
     rivals: Callable[[], Sequence[Target]]
     launch: Callable[[Target], tuple[Built, int]]
+    outputs: Callable[[], Sequence[torch.Tensor]] = tuple
 
 
 def run(job: Job) -> Built:
@@ -65,13 +67,13 @@ def _kept(job: Job) -> Target | None:
     entry = cache.get(cache.key("tiles", job.name), "tiles")
     if entry is None:
         return None
-    rows, keys, warps, stages = json.loads(entry)
-    return replace(job.place, rows=(rows,), keys=(keys,), warps=(warps,), stages=stages)
+    rows, keys, warps, stages, schedule = json.loads(entry)
+    return replace(job.place, rows=(rows,), keys=(keys,), warps=(warps,), stages=stages, schedule=tuple(schedule))
 
 
 def _keep(name: Name, place: Target) -> Target:
     _KNOWN[name] = place
-    numbers = (place.rows[0], place.keys[0], place.warps[0], place.stages)
+    numbers = (place.rows[0], place.keys[0], place.warps[0], place.stages, place.schedule)
     cache.put(cache.key("tiles", name), "tiles", json.dumps(numbers).encode())
     return place
 
@@ -122,13 +124,40 @@ def _no_room(job: Job) -> AttnError:
 
 
 def _fastest(job: Job) -> Target:
-    """The rival of the least time; one that does not fit the device takes no part."""
-    model, *others = job.rivals()
+    """The rival of the least time, under the schedule of the least time unless one is asked for."""
+    tiles = _quickest(job, job.rivals())
+    if job.place.schedule:
+        return tiles
+    return _quickest(job, (tiles, *(place for place in tiles.schedules() if _alike(job, tiles, place))))
+
+
+def _quickest(job: Job, places: Sequence[Target]) -> Target:
+    """Of several the one of the least time; one that does not fit the device takes no part."""
     times = {}
-    for place in (model, *others):
+    for place in places if len(places) > 1 else ():
         if _launched(job, place)[0] is not None:
             times[place] = seconds(partial(job.launch, place))
-    return min(times, key=lambda place: times[place], default=model)
+    return min(times, key=lambda place: times[place], default=places[0])
+
+
+def _alike(job: Job, tiles: Target, place: Target) -> bool:
+    """Whether a schedule can be compiled and gives the bits of the plain one."""
+    if SPECIALISED in place.schedule:
+        return False
+    if _launched(job, tiles)[0] is None:
+        return False
+    plain = [output.clone() for output in job.outputs()]
+    try:
+        if _launched(job, place)[0] is None:
+            return False
+    except RuntimeError:  # of Triton's compiler
+        return False
+    return all(_bits(one).equal(_bits(other)) for one, other in zip(plain, job.outputs(), strict=True))
+
+
+def _bits(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor's bytes, so that one NaN equals another."""
+    return tensor.contiguous().view(-1).view(torch.uint8)
 
 
 def seconds(call: Callable[[], object]) -> float:

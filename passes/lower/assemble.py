@@ -235,5 +235,7 @@ class Lowering:
             stages=frame.tiles.stages,
             cycles=frame.tiles.cycles,
             serial=bool(self.monoid.adds),
+            resident=frame.tiles.resident,
+            schedule=frame.target.schedule,
             rising=any(self._lengthens(number) for number in range(len(self.monoid.segments))),
         )

@@ -1,28 +1,41 @@
-"""Every example and library entry compiled for GPUs that are not here: rows of facts, kept between runs, and a page.
+"""Every example and library entry compiled for GPUs that are not here: facts of each kernel, kept between runs.
 
-A row is kept in .offline/ under a name that depends on the compiler, the library and Triton, so that a run that was cut
-off goes on where it stopped.
+What a kernel takes is kept in .offline/ under a digest of what its machine code is made from: the generated source, its
+signature, its warps and stages, the target and Triton. A run that was cut off goes on where it stopped, and a change of
+the compiler costs the kernels whose text it changes.
+
+`python -m tests.codegen.offline` compiles everything that is not kept, examples first, and writes docs/triton.md, also
+where it is interrupted, of what there is then;
+`.. --kept` writes it from what is kept; `.. NAME ..` compiles the entries of these names, as the tests print them.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import attnc
-from attnc.library import standard_attentions, standard_files
-from attnc.runtime.cache import compiler_digest
+from attnc.codegen.offline import Resources, identity
+from attnc.library import standard_attentions
 from attnc.runtime.explain_backward import whole_backward
-from attnc.runtime.folder import entry as facts
-from attnc.runtime.kernels import kernels, report, settled
+from attnc.runtime.folder import entry as described
+from attnc.runtime.kernels import (
+    GeneratedKernel,
+    backward_kernels,
+    chosen,
+    instructions,
+    kernels,
+    over,
+    told,
+)
+from attnc.runtime.program import Program
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / ".offline"
@@ -33,73 +46,107 @@ EXAMPLES = sorted((ROOT / "examples").glob("[01]*.attn"))[:11]
 Row = dict[str, Any]
 
 
+class MissingError(Exception):
+    """A kernel that is not kept, in a process that may not compile it."""
+
+
 @dataclass(frozen=True)
 class Entry:
-    """One attention at one width for one target."""
+    """The forward or the backward of one attention at one width for one target."""
 
     spec: str
     width: int
     target: str
+    backward: bool = False
 
     def __str__(self) -> str:
         """The entry's name in the tests."""
-        return f"{self.name}-{self.width}-{self.target}"
+        return f"{self.name}-{self.width}-{self.target}" + ("-backward" if self.backward else "")
 
     @property
     def name(self) -> str:
         """What a reader calls it."""
         return self.spec if self.spec.startswith("std:") else Path(self.spec).stem
 
-    def rows(self) -> list[Row]:
-        """A row for each kernel, forward and backward; compiled now unless they are kept."""
-        key = (compiler_digest(), _texts(), importlib.metadata.version("triton"), self.spec, self.width, self.target)
-        file = KEPT / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}.json"
-        if not file.exists():
-            text = json.dumps(self._compiled())
-            KEPT.mkdir(exist_ok=True)
-            file.write_text(text)
-        found: list[Row] = json.loads(file.read_text())
-        return found
+    def rows(self, *, make: bool = True) -> list[Row]:
+        """A row for each kernel; what is not kept is compiled, or a `MissingError`."""
+        program = program_of(self.spec)
+        made = (backward_kernels if self.backward else kernels)(program, self.target, "bf16", self._extents(program))
+        return [row(kernel, make=make) for kernel in made.values()]
 
-    def _compiled(self) -> list[Row]:
-        words = ("--target", self.target, "--dtype", "bf16", "--backward", "--report", "--json")
-        environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-        shape = ",".join(f"{index}={extent}" for index, extent in self._extents().items())
-        options = [word for name in attnc.load(self.spec).signature.needed for word in ("--option", f"{name}=2")]
-        command = [sys.executable, "-m", "attnc", "compile", self.spec, *words, *options]
-        done = subprocess.run(
-            [*command, *(["--shape", shape] if shape else [])],
-            capture_output=True,
-            text=True,
-            env=environment,
-            check=False,
-            cwd=ROOT,
-        )
-        assert done.returncode == 0, done.stderr
-        found: list[Row] = json.loads(done.stdout)
-        return found
-
-    def _extents(self) -> dict[str, int]:
+    def _extents(self, program: Program) -> dict[str, int]:
         """What is compiled in: the last axes of tensors as wide as asked, anything else small."""
-        attention = attnc.load(self.spec)
-        program = attention.program(dict.fromkeys(attention.signature.needed, 2))
-        steps = [own for _, own in whole_backward(program).steps if own is not None]
-        every = [
-            index for one in (program, *steps) for stage in one.streams for index in one.needs[stage.name].compiled_in
-        ]
         last = {item.indices[-1] for item in program.stated.inputs if item.type == "real" and len(item.indices) > 1}
         known = {index for item in program.stated.inputs for index in item.indices}
-        return {i: self.width if i in last else SMALL for i in dict.fromkeys(every) if i in known}
+        return {i: self.width if i in last else SMALL for i in _compiled_in(program) if i in known}
 
 
-def _texts() -> str:
-    files = [*standard_files(), *EXAMPLES]
-    return hashlib.sha256("".join(file.read_text() for file in sorted(files)).encode()).hexdigest()
+@cache
+def program_of(spec: str) -> Program:
+    """The program of a spec, each option that it needs 2."""
+    attention = attnc.load(spec)
+    return attention.program(dict.fromkeys(attention.signature.needed, 2))
 
 
-def entries(specs: Iterable[str], widths: Iterable[int] = WIDTHS, targets: Iterable[str] = TARGETS) -> list[Entry]:
+@cache
+def _compiled_in(program: Program) -> tuple[str, ...]:
+    steps = [own for _, own in whole_backward(program).steps if own is not None]
+    return tuple(
+        {
+            index: None
+            for one in (program, *steps)
+            for stage in one.streams
+            for index in one.needs[stage.name].compiled_in
+        }
+    )
+
+
+# ---- one kernel ---------------------------------------------------------------------------------
+
+
+def row(kernel: GeneratedKernel, *, make: bool = True) -> Row:
+    """The kernel that a call would settle on: what it is, takes, and is made of."""
+    kernel = chosen(kernel, lambda item: over(item, _resources(item, make)))
+    counted = {name: value for name, value in facts(kernel, make=make).items() if name in ("matrix", "loop")}
+    return described(kernel, _resources(kernel, make)) | {"report": told(kernel, counted)}
+
+
+def _resources(kernel: GeneratedKernel, make: bool) -> Resources:
+    taken, target = facts(kernel, make=make)["taken"], kernel.target
+    occupancy = target.occupancy(taken["registers"], taken["shared"], kernel.signature.warps)
+    return Resources(**taken, occupancy=occupancy)
+
+
+def facts(kernel: GeneratedKernel, *, make: bool = True) -> dict[str, Any]:
+    """What the machine code of a kernel takes and is made of, from what is kept if it is there."""
+    file = KEPT / f"{identity(kernel.source, kernel.signature, kernel.target)[:32]}.json"
+    if not file.exists():
+        if not make:
+            raise MissingError(kernel.role)
+        taken = {name: getattr(kernel.resources, name) for name in ("registers", "spills", "shared")}
+        text = json.dumps({"taken": taken, **instructions(kernel)})
+        KEPT.mkdir(exist_ok=True)
+        part = file.with_suffix(".part")
+        part.write_text(text)
+        part.rename(file)
+    found: dict[str, Any] = json.loads(file.read_text())
+    return found
+
+
+# ---- all of them --------------------------------------------------------------------------------
+
+
+def entries(
+    specs: Iterable[str], widths: Iterable[int] = WIDTHS, targets: Iterable[str] = TARGETS, *, backward: bool = False
+) -> list[Entry]:
     """Every combination."""
-    return [Entry(spec, width, target) for spec in specs for width in widths for target in targets]
+    return [Entry(spec, width, target, backward) for spec in specs for target in targets for width in widths]
+
+
+def everything() -> list[Entry]:
+    """All that there is to compile: the examples, the library's forward, its backward."""
+    shown, kept = examples(), library()
+    return [entry for specs in (shown, kept) for back in (False, True) for entry in entries(specs, backward=back)]
 
 
 def examples() -> list[str]:
@@ -112,83 +159,51 @@ def library() -> list[str]:
     return [f"std:{name}" for name in sorted(standard_attentions())]
 
 
-def forward(specs: Iterable[str], widths: Collection[int], target: str) -> Iterator[Row]:
-    """The forward kernels' rows, compiled in this process."""
-    for spec in specs:
-        program = attnc.load(spec).program()
-        indices = {index for item in program.stated.inputs for index in item.indices} & {"d", "e", "f"}
-        for width in widths:
-            for kernel in kernels(program, target, "bf16", dict.fromkeys(indices, width)).values():
-                made, _, resources = settled(kernel)
-                yield {"spec": spec, "width": width, **facts(made, resources), "report": report(made)}
-
-
-# ---- the page -----------------------------------------------------------------------------------
-
-HEAD = (
-    *("attention", "D", "kernel", "tile", "warps", "registers", "spills", "shared", "occupancy", "cycles", "a score"),
-    *("matrix", "functions", "real", "shared ops", "global", "other"),
-)
-OTHER = ("control", "conversions", "integer")
-
-
-def page(found: dict[Entry, list[Row]]) -> str:
-    """The report: a table for each target, a line for each kernel."""
-    lines = ["# Kernels compiled for GPUs", "", *_introduction()]
-    for target in dict.fromkeys(entry.target for entry in found):
-        own = [(entry, row) for entry, rows in found.items() if entry.target == target for row in rows]
-        lines += [
-            "",
-            f"## {target}",
-            "",
-            *_summary(own),
-            "",
-            "| " + " | ".join(HEAD) + " |",
-            "|" + " --- |" * len(HEAD),
-        ]
-        lines += ["| " + " | ".join(_cells(entry, row)) + " |" for entry, row in own]
-    return "\n".join(lines) + "\n"
-
-
-def _introduction() -> Iterator[str]:
-    version = importlib.metadata.version("triton")
-    yield f"bf16, by Triton {version}, on a machine without a GPU: what the compiled kernels take, and what a turn of"
-    yield "the loop over whole tiles is made of, counted in the disassembly. `cycles` is what the model of"
-    yield "`passes/tiles.py` expects for a score and multiprocessor; `a score` are the instructions of all threads."
-    yield "Written by `.venv/bin/python -m tests.codegen.offline`."
-
-
-def _summary(own: list[tuple[Entry, Row]]) -> Iterator[str]:
-    spilled = [f"{entry.name} D = {entry.width} {row['role']}" for entry, row in own if row["resources"]["spills"]]
-    kinds = sorted({kind for _, row in own for kind in row["report"].get("matrix", ())})
-    told = f"; {len(spilled)} spill: {', '.join(spilled)}" if spilled else "; none spills"
-    yield f"{len(own)} kernels{told}. Matrix instructions: {', '.join(kinds)}."
-
-
-def _cells(entry: Entry, row: Row) -> tuple[str, ...]:
-    took, told = row["resources"], row["report"]
-    loop: dict[str, int] = told.get("loop", {})
-    counts = [loop.get(kind, 0) for kind in ("matrix", "functions", "real", "shared", "global")]
-    counts.append(sum(loop.get(kind, 0) for kind in OTHER))
-    return (
-        *(entry.name, str(entry.width), row["role"], " x ".join(map(str, told["tile"])), str(told["warps"])),
-        *(str(took["registers"]), str(took["spills"]), f"{took['shared'] / 1024:.0f} KiB", f"{took['occupancy']:.3g}"),
-        *(f"{told['cycles']:.3g}", f"{told['per_score']}" if loop else "-"),
-        *(str(count) if loop else "-" for count in counts),
+def apart(*command: str) -> str:
+    """What a command says in a process that interprets no kernels."""
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    done = subprocess.run(
+        [sys.executable, *command], capture_output=True, text=True, env=environment, check=False, cwd=ROOT
     )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
-def write_page(file: Path = ROOT / "docs" / "triton.md") -> None:
-    """Compile what is not kept, and write the report."""
-    specs = [*examples(), *library()]
-    found = {entry: entry.rows() for target in TARGETS for entry in entries(specs, targets=[target])}
-    file.parent.mkdir(exist_ok=True)
-    file.write_text(page(found), encoding="utf-8")
+def found(made: Iterable[Entry], *, make: bool) -> Iterator[tuple[Entry, list[Row] | str | None]]:
+    """The rows of each entry; what went wrong where one cannot be compiled, None where one is not kept."""
+    for entry in made:
+        try:
+            yield entry, entry.rows(make=make)
+        except MissingError:
+            yield entry, None
+        except Exception as fault:
+            yield entry, f"{type(fault).__name__}: {fault}"
 
 
-if __name__ == "__main__":  # away from a process that interprets: nothing, or TARGET WIDTH,.. SPEC .. for rows as JSON
-    if len(sys.argv) == 1:
-        write_page()
-    else:
-        widths = [int(width) for width in sys.argv[2].split(",")]
-        print(json.dumps(list(forward(sys.argv[3:], widths, sys.argv[1]))))
+def main(words: list[str]) -> None:
+    """Compile, print or write; see the docstring of the module."""
+    from tests.codegen.offline_page import write_page
+
+    make, named = words != ["--kept"], {str(entry): entry for entry in everything()}
+    asked = [named[word] for word in words] if words and make else list(named.values())
+    rows: dict[Entry, list[Row] | str | None] = dict.fromkeys(asked)
+    try:
+        for entry, own in found(asked, make=make):
+            rows[entry] = own
+            if make:
+                print(entry, brief(own), flush=True)
+    except KeyboardInterrupt:
+        print("interrupted: what has been compiled is written")
+    if len(asked) == len(named):
+        write_page(rows)
+
+
+def brief(own: list[Row] | str | None) -> str:
+    """What a line of progress says of an entry."""
+    took = [(row["role"], row["resources"]) for row in own] if isinstance(own, list) else []
+    told = (f"{role}: {one['registers']} registers, {one['spills']} bytes spilled" for role, one in took)
+    return "; ".join(told) if isinstance(own, list) else f"fails: {own}"
+
+
+if __name__ == "__main__":  # in a process that does not interpret kernels
+    main(sys.argv[1:])

@@ -88,3 +88,10 @@ def test_the_longest_programs_begin_first(name: str, role: str) -> None:
     (spec,) = (path for path in EXAMPLES if path.stem == name)
     source = attnc.load(spec).kernels("sm_90", "bf16", {"e": 64, "f": 64})[role].source
     assert ("_tiles - 1 - left %" in source) == LAST_FIRST[name, role]
+
+
+def test_the_turns_of_an_inner_loop_with_products_are_not_known_to_the_compiler() -> None:
+    """It would keep the operands of all turns in registers: 255 and some spilled, in place of 128."""
+    (spec,) = (path for path in EXAMPLES if path.stem == "08_grouped_softmax")
+    source = attnc.load(spec).kernels("sm_80", "bf16", {"e": 128, "f": 128})["forward"].source
+    assert source.count("for i_u in range(0, 16 * tl.num_programs(1)):") == 6

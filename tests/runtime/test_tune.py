@@ -16,6 +16,7 @@ from attnc.runtime import build, tune
 from attnc.runtime.attention import Attention
 from attnc.runtime.bind import bind
 from attnc.runtime.execute import execute
+from attnc.runtime.replay import Launched, Replay, Tape
 
 SHAPE = (1, 1, 40, 16)
 CAUSAL = Path(__file__).parents[2] / "examples" / "01_causal_softmax.attn"
@@ -36,7 +37,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
         kernel, _ = call()
         tiles = tuple(axis.tile for axis in kernel.kernel.axes if axis.extent is None)
         found.append((tiles[0], kernel.kernel.stages))
-        return float(tiles[0])
+        return float(tiles[0]) - ("descriptors" in kernel.kernel.schedule)
 
     monkeypatch.setattr(tune, "seconds", seconds)
     return found
@@ -92,6 +93,26 @@ def test_other_lengths_are_measured_anew(
     assert len(measured) > count
 
 
+def test_what_was_tried_for_its_time_is_not_replayed(
+    attention: Attention, measured: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = attention.program()
+    tensors = tuple(torch.randn(SHAPE) for _ in range(3))
+    bound = bind(program.stated, tensors, {})
+
+    def replay() -> Replay | None:
+        tape = Tape(tuple(bound.tensors.values()))
+        outputs, _ = execute(program, bound, find_target("sm_90"), (), None, tape)
+        return tape.replay(tuple(outputs.values()))
+
+    monkeypatch.setenv("ATTNC_TUNE", "1")
+    assert replay() is None
+    assert measured
+    again = replay()
+    assert again is not None
+    assert sum(isinstance(step, Launched) for step in again.steps) == 1
+
+
 def test_lengths_within_a_factor_of_four_are_alike() -> None:
     assert tune.bucket([16, 4096]) == tune.bucket([31, 8191]) == (2, 6)
     assert tune.bucket([16]) != tune.bucket([64])
@@ -112,7 +133,7 @@ def job(tried: list[int], fits: int = 1024, spills: dict[int, int] | None = None
             raise OutOfResources(1000 * rows, 1000 * fits, "shared memory")
         return cast(build.Built, rows), (spills or {}).get(rows, 0)
 
-    return tune.Job(("job", fits), place, lambda: rivals, launch)
+    return tune.Job(("job", fits), replace(place, has=()), lambda: [replace(rival, has=()) for rival in rivals], launch)
 
 
 def rows_of(task: tune.Job) -> int:
@@ -160,3 +181,41 @@ def test_what_does_not_fit_takes_no_part_in_tuning(monkeypatch: pytest.MonkeyPat
     tried: list[int] = []
     assert rows_of(job(tried, fits=64)) == 64
     assert tried == [128, 64, 64, 32, 32, 64]
+
+
+# ---- schedules ----------------------------------------------------------------------------------
+
+
+def scheduled(wrong: str = "", broken: str = "") -> tune.Job:
+    """A stage whose output is the same under every schedule but `wrong`, and that has no kernel under `broken`."""
+    place, written = replace(find_target("sm_100"), rows=(64,)), torch.zeros(2)
+
+    def launch(target: Target) -> tuple[build.Built, int]:
+        if broken in target.schedule:
+            raise RuntimeError("PassManager::run failed")
+        written.fill_(1.0 if wrong in target.schedule else float("nan"))
+        return cast(build.Built, target.schedule), 0
+
+    return tune.Job(("scheduled", wrong, broken), place, lambda: [place], launch, lambda: [written])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "broken", "fastest"),
+    [
+        ("", "", ("persistent", "descriptors")),
+        ("descriptors", "", ("persistent",)),
+        ("persistent", "", ("descriptors",)),
+        ("", "descriptors", ("persistent",)),
+        ("persistent", "descriptors", ()),
+    ],
+)
+def test_the_fastest_schedule_that_gives_the_same_bits_is_kept(
+    wrong: str, broken: str, fastest: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATTNC_TUNE", "1")
+    monkeypatch.setattr(tune, "seconds", lambda call: -float(len(call()[0])))
+    task = scheduled(wrong or "none", broken or "none")
+    assert cast(tuple[str, ...], tune.run(task)) == fastest
+    monkeypatch.delenv("ATTNC_TUNE")
+    tune._KNOWN.clear()
+    assert cast(tuple[str, ...], tune.run(task)) == fastest
