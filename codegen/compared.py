@@ -1,4 +1,4 @@
-"""The matrix products of a kernel whose values are compared with one another."""
+"""What becomes of a kernel's matrix products: whether they are compared with one another, or stored in 32 bits."""
 
 from __future__ import annotations
 
@@ -21,6 +21,32 @@ def compared(kernel: k.Kernel) -> tuple[frozenset[k.Dot], ...]:
     tests = (node for node in nodes if isinstance(node, k.Map) and node.op == "eq")
     found = (frozenset(_products(test, values)) for test in tests if not any(isinstance(x, k.Const) for x in test.args))
     return tuple(products for products in dict.fromkeys(found) if len(products) > 1)
+
+
+def stored_whole(kernel: k.Kernel) -> frozenset[k.Dot]:
+    """The products that values stored in more than 16 bits are made of, and what those multiply.
+
+    A factor of theirs that is computed keeps all its bits. What is only added to a tensor is stored by another kernel.
+    """
+    statements = (*kernel.setup, *kernel.loops, *kernel.finish)
+    nodes = [node for statement in statements for node in walk(statement)]
+    values = _values(nodes)
+    for update in (node for node in nodes if isinstance(node, k.Update)):
+        kept = (value for factor, state in update.keep for value in (factor, k.Use(state)))
+        values.setdefault(update.state, []).extend(kept)
+    whole = {param.name for param in kernel.params if param.dtype not in ("bfloat16", "float16")}
+    stores = (node for node in nodes if isinstance(node, k.Store) and node.tensor in whole)
+    stack: list[k.Value] = [store.value for store in stores]
+    found: set[k.Dot] = set()
+    seen: set[str] = set()
+    while stack:
+        for node in walk(stack.pop()):
+            if isinstance(node, k.Dot):
+                found.add(node)
+            elif isinstance(node, k.Use) and node.name not in seen:
+                seen.add(node.name)
+                stack.extend(values.get(node.name, ()))
+    return frozenset(found)
 
 
 def _values(nodes: list[Node]) -> dict[str, list[k.Value]]:

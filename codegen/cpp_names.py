@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from attnc.codegen.compared import compared
+from attnc.codegen.compared import compared, stored_whole
 from attnc.ir import kernel as k
 from attnc.ir.kernel import Kernel, TileType
 from attnc.ir.tile_types import tile_type
@@ -51,6 +51,7 @@ class Names:
         self.plain = {dot for dots in compared(self.kernel) if not all(map(self._has_rows, dots)) for dot in dots}
         self.viewable = self._viewable()
         self.turned = self._turned()
+        self.whole = stored_whole(self.kernel)
         self.packed = self._packed() if self._reads_bfloat16() else frozenset()
         self.roomy = sum(map(self._bytes, self.named)) > STACK
 
@@ -101,9 +102,10 @@ class Names:
         return found & {"bfloat16", "float16", "float32", "float64"} == {"bfloat16"}
 
     def _is_narrow(self, dot: k.Dot) -> bool:
-        """Whether one factor of a tile's product is bfloat16 in memory."""
+        """Whether the factors of a tile's product are bfloat16 in memory, or one is and the other may be rounded."""
         sides = [self.named[side.name].dtype for side in (dot.a, dot.b) if isinstance(side, k.Use)]
-        return not self.few and "bfloat16" in sides and (self.is_across(dot) or self.is_matmul(dot))
+        rounds = "bfloat16" in sides and (sides[0] == sides[-1] or dot not in self.whole)
+        return rounds and not self.few and (self.is_across(dot) or self.is_matmul(dot))
 
     def _wide_side(self, dot: k.Dot) -> tuple[str, bool]:
         """What has a product's columns side by side, and whether it is a tile with its rows first."""

@@ -199,6 +199,13 @@ def test_nothing_is_rounded_beside_longer_inputs() -> None:
 
 
 @emulated
+@pytest.mark.exhaustive
+def test_nothing_is_rounded_for_what_is_stored_in_32_bits() -> None:
+    shape = {"b": 2, "h": 3, "m": 19, "n": 37, "e": 8, "f": 12, "j": 20}
+    assert failures(attnc.load("std:attention_output_sae_dfa"), shape) == []
+
+
+@emulated
 def test_the_registers_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     found = result()
     monkeypatch.setenv("ATTNC_CPU_ISA", "avx512")
