@@ -107,7 +107,7 @@ def _signature(kernel: Kernel, names: list[str]) -> tuple[dict[str, str], Paths,
     inner = {f"{param.name}_s{len(param.base) - 1}" for param in kernel.params}
     signature = {name: pointers.get(name, "i32") for name in names}
     constants: Paths = {}
-    for name in inner & set(names):
+    for name in (name for name in names if name in inner):  # in their order: what is kept is found by it
         signature[name] = "constexpr"
         constants[(names.index(name),)] = 1
     if "DOT" in signature:

@@ -1,6 +1,7 @@
 """What is kept of a compiled kernel is found again by what its machine code is made from, and by nothing else."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from attnc.codegen.offline import identity
 from attnc.ir.target import find_target
 from attnc.runtime.kernels import GeneratedKernel
 from tests.codegen import offline
-from tests.codegen.offline import EXAMPLES, MissingError, facts
+from tests.codegen.offline import EXAMPLES, MissingError, apart, facts
 
 FACTS = {"taken": {"registers": 1, "spills": 2, "shared": 3}, "matrix": []}
 
@@ -64,3 +65,10 @@ def test_a_compiler_that_writes_the_same_kernel_finds_what_is_kept(monkeypatch: 
     told = replace(made, source="# what the plan says now\n" + made.source)
     assert name(told) == name(made)
     assert len({name(made), name(kernel(width=128)), name(kernel("gfx942"))}) == 3
+
+
+@pytest.mark.parametrize("seed", ["0", "1"])
+def test_what_is_kept_is_found_by_another_process(seed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "PYTHONHASHSEED", seed)
+    found = apart("-c", "from tests.codegen.test_kept import kernel, name; print(name(kernel()))")
+    assert found.strip() == name(kernel())
