@@ -139,27 +139,26 @@ _GPU = ((128, 64, 32, 16), (128, 64, 32, 16))
 _WALKS = ("persistent",)
 _COPIES = ("persistent", "descriptors")
 _PARTS = ("persistent", "descriptors", "specialised")
+
+
+def _cuda(
+    capability: int, kilobytes: int, matrix: float, chip: float, stages: int, spent: Registers, has: tuple[str, ...]
+) -> Target:
+    """What differs from one to the next."""
+    rates, warps = (matrix, 256, 16, 128, chip), (4, 8)
+    target = Target(f"sm_{capability}", "cuda", kilobytes << 10, *rates, *_GPU, 32, warps, stages, 255, 1 << 16)
+    return replace(target, spent=spent, capability=capability, has=has)
+
+
 # A CPU's rates are those of a core with AVX-512; the 16-bit rate is float32's, since operands are widened.
 _TARGETS = (
     Target("cpu", "cpu", 1 << 20, 55, 55, 1.2, 24, 24, (64, 32, 16), (64, 32, 16)),
-    Target(
-        "sm_80", "cuda", 163 << 10, 2048, 256, 16, 128, 30, *_GPU, 32, (4, 8), 3, 255, 1 << 16, _FRAGMENTS, 80, _WALKS
-    ),
-    Target(
-        "sm_86", "cuda", 99 << 10, 1024, 256, 16, 128, 15, *_GPU, 32, (4, 8), 2, 255, 1 << 16, _FRAGMENTS, 86, _WALKS
-    ),
-    Target(
-        "sm_89", "cuda", 99 << 10, 1024, 256, 16, 128, 20, *_GPU, 32, (4, 8), 2, 255, 1 << 16, _FRAGMENTS, 89, _WALKS
-    ),
-    Target(
-        "sm_90", "cuda", 227 << 10, 4096, 256, 16, 128, 25, *_GPU, 32, (4, 8), 3, 255, 1 << 16, _WARPGROUPS, 90, _COPIES
-    ),
-    Target(
-        "sm_100", "cuda", 227 << 10, 8192, 256, 16, 128, 44, *_GPU, 32, (4, 8), 3, 255, 1 << 16, _TENSORS, 100, _PARTS
-    ),
-    Target(
-        "sm_120", "cuda", 99 << 10, 1024, 256, 16, 128, 20, *_GPU, 32, (4, 8), 2, 255, 1 << 16, _FRAGMENTS, 120, _COPIES
-    ),
+    _cuda(80, 163, 2048, 30, 3, _FRAGMENTS, _WALKS),
+    _cuda(86, 99, 1024, 15, 2, _FRAGMENTS, _WALKS),
+    _cuda(89, 99, 1024, 20, 2, _FRAGMENTS, _WALKS),
+    _cuda(90, 227, 4096, 25, 3, _WARPGROUPS, _COPIES),
+    _cuda(100, 227, 8192, 44, 3, _TENSORS, _PARTS),
+    _cuda(120, 99, 1024, 20, 2, _FRAGMENTS, _COPIES),
     Target("gfx942", "hip", 64 << 10, 2048, 256, 16, 128, 27, *_GPU, 64, (4,), 1, 512, 1 << 17, _WAVES, 0, _WALKS),
 )
 TARGETS = {target.name: target for target in _TARGETS}

@@ -196,6 +196,8 @@ def main(words: list[str]) -> None:
         print("interrupted: what has been compiled is written")
     if len(asked) == len(named):
         write_page(rows)
+    elif failed := [f"{entry} {brief(own)}" for entry, own in rows.items() if isinstance(own, str)]:
+        sys.exit("\n".join(failed))
 
 
 def brief(own: list[Row] | str | None) -> str:
