@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import shutil
@@ -74,8 +75,16 @@ def flags() -> tuple[str, ...]:
 
 
 def command() -> tuple[str, ...]:
-    """The compiler, its version and the flags: what a binary depends on besides its source."""
-    return (compiler(), *_told(compiler(), instructions()), *flags(), *WARNINGS)
+    """The compiler, its version, the flags and the headers: what a binary depends on besides its source."""
+    return (compiler(), *_told(compiler(), instructions()), *flags(), *WARNINGS, _headers())
+
+
+@cache
+def _headers() -> str:
+    digest = hashlib.sha256()
+    for file in sorted(HEADERS.glob("*.h")):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
 
 
 @cache

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 os.environ.setdefault("TRITON_INTERPRET", "1")  # must stand before triton is first imported
-os.environ["ATTNC_CACHE"] = tempfile.mkdtemp(prefix="attnc-tests-")
+# Nothing is found that another run left, unless it is asked for: compiling takes half of an exhaustive run.
+os.environ["ATTNC_CACHE"] = os.environ.get("ATTNC_TESTS_CACHE") or tempfile.mkdtemp(prefix="attnc-tests-")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

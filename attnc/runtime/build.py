@@ -110,7 +110,7 @@ def _cpu(kernel: Kernel, source: str) -> tuple[Launch, bool]:
     from attnc.runtime.cpu import launcher
 
     check_instructions()
-    key = cache.key(source, command())
+    key = cache.key_of(source, command())
     kept = cache.shared_object(key)
     file = kept or cache.shared_object(key, compile_source(source))
     assert file is not None, "what has just been written is there"

@@ -33,7 +33,12 @@ def folder() -> Path:
 
 def key(*parts: object) -> str:
     """The name of an entry that depends on all of `parts` and on attnc itself."""
-    text = "\0".join((compiler_digest(), *map(repr, parts)))
+    return key_of(compiler_digest(), *parts)
+
+
+def key_of(*parts: object) -> str:
+    """The name of an entry that depends on `parts` alone, so that another version of attnc finds it too."""
+    text = "\0".join(map(repr, parts))
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 

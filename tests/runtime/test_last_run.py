@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import attnc
-from attnc.runtime import build
+from attnc.runtime import build, cache
 
 MIXED = """attention mixed(Q[b,m,e], K[b,n,e], V[b,n,f]) -> O, B:
     N1[b,n,e] = K / sqrt(sum[e](K * K))
@@ -89,6 +89,17 @@ def test_stats_count_analyses_compilations_and_hits(monkeypatch: pytest.MonkeyPa
     assert grown(before) == {"signature hits": 1, "program hits": 1, "kernel hits": 1, "binary hits": 1}
     attnc.stats()["compilations"] = 99  # a copy
     assert attnc.stats()["compilations"] != 99
+
+
+def test_another_version_of_attnc_plans_anew_and_finds_the_binary_of_the_same_source(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attnc.load("std:causal_softmax")(x(), x(), x())
+    monkeypatch.setattr(build, "_BUILT", {})
+    monkeypatch.setattr(cache, "compiler_digest", lambda: "another")
+    before = attnc.stats()
+    attnc.load("std:causal_softmax")(x(), x(), x())
+    assert grown(before) == {"analyses": 1, "binary hits": 1}
 
 
 def test_other_lengths_compile_nothing_and_other_types_do() -> None:
