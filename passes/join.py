@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from attnc.ir.cascade import Cascade, Coord, Read, Tensor, Var
+from attnc.ir.cascade import Cascade, Coord, Expr, Read, Reduce, Tensor, Var
 from attnc.ir.stage import POINT, Accumulator, Added, Finish, Lift, Monoid, Stream
 from attnc.ir.types import types_of
 from attnc.ir.walk import walk
@@ -87,14 +87,21 @@ def _read(item: Accumulator, tensor: str, indices: tuple[str, ...]) -> Accumulat
 
 
 def _same_pairs(first: Stream, second: Stream, cascade: Cascade) -> bool:
-    """Whether each walks the other's rows, all of them, under the same conditions, and folds sums alone."""
+    """Whether each walks the other's rows, all of them, where the same pairs are seen, and folds sums alone."""
     rows = (first.parallel, second.stream), (second.parallel, first.stream)
     if any(a is None or a != b for a, b in rows) or set(first.grid) != set(second.grid):
         return False
     if any(_partial(stream, cascade) for stream in (first, second)):
         return False
-    whens = {frozenset(lift.when) for one in (first, second) for item in one.monoid.parts for lift in item.lifts}
-    return len(whens) == 1
+    lifts = [lift for one in (first, second) for item in one.monoid.parts for lift in item.lifts]
+    types = types_of(cascade)
+    return len({frozenset(when for when in lift.when if not _on_values(when, types)) for lift in lifts}) == 1
+
+
+def _on_values(when: Expr, types: Mapping[str, str]) -> bool:
+    """Whether a condition is on what is computed of a pair: that says which terms count, not which pairs are formed."""
+    reads = (node for node in walk(when) if isinstance(node, Read | Reduce))
+    return any(isinstance(node, Reduce) or types[node.tensor] == "real" for node in reads)
 
 
 def _partial(stream: Stream, cascade: Cascade) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attnc.ir import kernel as k
-from attnc.ir.cascade import Choose, Const, Expr, Map
+from attnc.ir.cascade import Choose, Const, Expr, Map, Reduce
 from attnc.ir.indices import free_indices
 from attnc.ir.kernel import Kernel
 from attnc.ir.stage import Finish, Gauge
@@ -94,8 +94,8 @@ class Lowering:
 
     def _opening(self, number: int) -> k.Value | None:
         """Whether anything of a tile of pairs is seen; None where no condition says that it is not."""
-        shared = self.folding.shared(number)
-        return self._worth(shared, None) or opening(self.values, self.monoid.segments[number], self._bounding(shared))
+        bounds = self._bounding(self.folding.shared(number))
+        return self._worth(_cheap(bounds), None) or opening(self.values, self.monoid.segments[number], bounds)
 
     def _bounding(self, shared: tuple[Expr, ...]) -> tuple[Expr, ...]:
         """The conditions that say which tiles are visited; what differs along an inner axis is tested in the tile."""
@@ -105,48 +105,47 @@ class Lowering:
         """The loops of one segment: cut tiles before, whole ones, cut tiles after."""
         self.segment = number
         segment = self.monoid.segments[number]
-        whens = {lift.when for lift in self.folding.lifts(number)}
-        if not whens:
+        if next(self.folding.lifts(number), None) is None:
             return
         pointwise = number in self.points or self.frame.stream.columns is not None
         step = 1 if pointwise else self.frame.tiles.stream
-        shared = self.folding.shared(number)
-        bounds = self._bounding(shared)
-        same = all(set(when) == set(bounds) for when in whens)
-        for piece in pieces(self.values, segment, bounds, step, whole_tiles=same):
-            self._loop(number, piece, step, shared)
+        bounds = self._bounding(self.folding.shared(number))
+        self.folding.told = tuple(test for test in bounds if self._places(test, segment.index))
+        for piece in pieces(self.values, segment, self.folding.told, step):
+            self._loop(number, piece, step, _cheap(bounds))
 
     def _loop(self, number: int, piece: Piece, step: int, shared: tuple[Expr, ...]) -> None:
         index = self.monoid.segments[number].index
         assert index is not None
         with self.scope.block(index, tiled=step > 1) as block:
-            if not (piece.cut and self._data_tells(shared, index)):
-                self.folding.fold(number, index, cut=piece.cut)
+            left = shared if piece.cut else tuple(test for test in shared if test not in self.folding.told)
+            if self._data_tells(left, index):
+                self._asked(number, piece, step, left, block)
             else:
-                self._asked(number, step, shared, block)
+                self.folding.fold(number, index, cut=piece.cut)
         self.values.masks = ()
         self.loops.append(k.Loop(index, piece.lo, piece.hi, step, piece.cut, tuple(block.body)))
 
-    def _asked(self, number: int, step: int, shared: tuple[Expr, ...], block: Block) -> None:
+    def _asked(self, number: int, piece: Piece, step: int, shared: tuple[Expr, ...], block: Block) -> None:
         """The fold of a tile, where data says that it is seen: by ranges, by pairs only for what these leave."""
         index = self.monoid.segments[number].index
         ranges, rest = may_see(self.values, shared)
         if ranges is None:
-            self._visit(number, step, shared, block)
+            self._visit(number, piece, step, shared, block)
             return
         with self.scope.block(index, tiled=step > 1) as inner:
             if self._data_tells(rest, index):
-                self._visit(number, step, shared, inner)
+                self._visit(number, piece, step, shared, inner)
             else:
-                self.folding.fold(number, index, cut=True)
+                self.folding.fold(number, index, cut=piece.cut)
         block.body.append(k.Guarded(ranges, tuple(inner.body), "far"))
 
-    def _visit(self, number: int, step: int, shared: tuple[Expr, ...], block: Block) -> None:
+    def _visit(self, number: int, piece: Piece, step: int, shared: tuple[Expr, ...], block: Block) -> None:
         """The fold of a tile, where any of its rows sees any of its positions."""
         index = self.monoid.segments[number].index
-        test = self._worth(shared, index)
+        test = self._worth(shared, index, ends=piece.cut)
         with self.scope.block(index, tiled=step > 1) as inner:
-            self.folding.fold(number, index, cut=True)
+            self.folding.fold(number, index, cut=piece.cut)
         body = tuple(inner.body)
         block.body += body if test is None else (k.Guarded(test, body, "unseen"),)
 
@@ -161,17 +160,21 @@ class Lowering:
             for branch in branches
         )
 
+    def _places(self, test: Expr, index: str | None) -> bool:
+        """Whether a condition, in some alternative, says where positions lie; others are asked of each pair."""
+        branches = solve((test,), index or "", self.frame.kind)
+        return any(branch.lows or branch.highs or branch.gates for branch in branches) or not branches
+
     def _data_tells(self, shared: tuple[Expr, ...], index: str | None) -> bool:
         """Whether only data can tell if a tile is seen."""
-        inner = any(free_indices(test) & set(self.frame.inner) for test in shared)
-        return not inner and any(branch.gaps for branch in solve(shared, index or "", self.frame.kind))
+        return any(branch.gaps for branch in solve(shared, index or "", self.frame.kind))
 
-    def _worth(self, shared: tuple[Expr, ...], index: str | None) -> k.Value | None:
+    def _worth(self, shared: tuple[Expr, ...], index: str | None, *, ends: bool = True) -> k.Value | None:
         """Whether any row of a tile sees any of its positions, where only data can tell."""
         if not self._data_tells(shared, index):
             return None
-        self.values.masks = self.folding.edge(index)
-        seen = self.folding.seen(shared, index)
+        self.values.masks = self.folding.edge(index) if ends else ()
+        seen = self.folding.seen(shared, index, ends=ends)
         for axis in self.scope.axes(seen) if seen is not None else ():
             assert seen is not None
             seen = self.scope.let("any", k.Reduce("any", seen, axis))
@@ -239,3 +242,8 @@ class Lowering:
             schedule=frame.target.schedule,
             rising=any(self._lengthens(number) for number in range(len(self.monoid.segments))),
         )
+
+
+def _cheap(tests: tuple[Expr, ...]) -> tuple[Expr, ...]:
+    """Those that fold nothing: asking the others first costs the tile's own products."""
+    return tuple(test for test in tests if not any(isinstance(node, Reduce) for node in walk(test)))

@@ -22,11 +22,12 @@ from attnc.passes.lower.values import Values
 
 @dataclass
 class Folding:
-    """The state of a kernel under construction: what its monoid's names are called."""
+    """The state of a kernel under construction: what its monoid's names are called; `told` holds in whole tiles."""
 
     values: Values
     monoid: Monoid
     states: dict[str, str] = field(default_factory=dict)
+    told: tuple[Expr, ...] = ()
 
     @property
     def low(self) -> k.Const:
@@ -80,10 +81,11 @@ class Folding:
         found = [test for test in when if index in free_indices(test) and rows.isdisjoint(free_indices(test))]
         return tuple(self.values.scope.let("valid", self.values.of(test), test.span) for test in dict.fromkeys(found))
 
-    def seen(self, when: tuple[Expr, ...], index: str | None) -> k.Value | None:
-        """Whether a row sees a position, by every condition; None where every row sees all."""
+    def seen(self, when: tuple[Expr, ...], index: str | None, *, ends: bool = True) -> k.Value | None:
+        """Whether a row sees a position, by every condition and the axis' end; None where every row sees all."""
         scope = self.values.scope
-        tests = (*self._ends(when, index), *(self.values.of(test) for test in dict.fromkeys(when)))
+        end = self._ends(when, index) if ends else ()
+        tests = (*end, *(self.values.of(test) for test in dict.fromkeys(when)))
         if index is not None and scope.tiled(index) and self.values.frame.target.kind != "cpu":
             tests = absorbed(self.values, tuple(relative(self.values, test, index) for test in tests))
         if not tests:
@@ -120,12 +122,10 @@ class Folding:
 
     def _under(self, when: tuple[Expr, ...], index: str | None, *, cut: bool) -> k.Value | None:
         """The test of a lift; from here on loads along the stream are masked by its conditions on the stream."""
-        self.values.masks = ()
-        if not cut:
-            return None
-        edge = self.values.masks = self.edge(index)
-        masks = self.stream_only(when, index)
-        test = self.seen(when, index)
+        edge = self.values.masks = self.edge(index) if cut else ()
+        left = when if cut else tuple(test for test in when if test not in self.told)
+        masks = self.stream_only(left, index)
+        test = self.seen(left, index, ends=cut)
         self.values.masks = (*edge, *masks)
         return test
 

@@ -120,7 +120,7 @@ class Ends:
 
     # ---- stretches -------------------------------------------------------------------------
 
-    def stretch(self, branch: Branch, *, whole_tiles: bool) -> Stretch:
+    def stretch(self, branch: Branch) -> Stretch:
         """One alternative as positions."""
         lows = [self.extreme(low, highest=False) for low in branch.lows]
         highs = [self.extreme(high, highest=True) for high in branch.highs]
@@ -131,7 +131,7 @@ class Ends:
             lo = k.Map("select", (test, lo, hi))  # empty at the end of the axis, where it takes nothing from another
         elif test is not None:
             hi = k.Map("select", (test, hi, lo))
-        if branch.gaps or not whole_tiles or self.step == 1:
+        if branch.gaps or self.step == 1:
             return Stretch(lo, hi, None, None, not lows, not highs)
         return Stretch(lo, hi, *self._whole_part(branch, lo), not lows, not highs)
 
@@ -146,17 +146,16 @@ class Ends:
         return full, edge
 
 
-def pieces(values: Values, segment: Segment, when: tuple[Expr, ...], step: int, *, whole_tiles: bool) -> list[Piece]:
-    """The loops that the conditions shared by all lifts of a segment leave, in order.
+def pieces(values: Values, segment: Segment, when: tuple[Expr, ...], step: int) -> list[Piece]:
+    """The loops that conditions on places shared by all lifts of a segment leave, in order.
 
     Runtime order: lo <= full <= edge <= hi. Tiles of [lo, full) and [edge, hi) are cut, those of [full, edge)
-    lie inside every condition for every row. A condition without closed form makes every tile a cut one;
-    so does one that not every lift has (`whole_tiles` is false).
+    lie inside every one of these conditions for every row. One without closed form makes every tile a cut one.
     """
     assert segment.index is not None
     branches = solve(when, segment.index, values.frame.kind)
     ends = Ends(values, segment, step)
-    stretches = _apart(ends, [ends.stretch(branch, whole_tiles=whole_tiles) for branch in branches])
+    stretches = _apart(ends, [ends.stretch(branch) for branch in branches])
     found = []
     for stretch in stretches:
         found += _pieces(ends, stretch)

@@ -55,5 +55,26 @@ def test_gradients(target: str) -> None:
 )
 def test_ranges_are_asked_where_they_tell(test: str, asked: int) -> None:
     kernel = attnc.compile(HEAD + BODY.format(test=test)).kernels(shape={"e": 8, "f": 8})["forward"].source
-    assert kernel.count("the ranges of what is compared") == (asked > 0)
+    loops = 2  # of whole tiles, and of the last one
+    assert kernel.count("the ranges of what is compared") == loops * (asked > 0)
     assert kernel.count("v_least") > 0 if asked else "v_least" not in kernel
+
+
+def test_scores_are_computed_once_where_a_condition_is_on_them() -> None:
+    test = "n <= m and sum[e](Q * K) > 0"
+    source = attnc.compile(HEAD + BODY.format(test=test)).kernels(shape={"e": 8, "f": 8})["forward"].source
+    assert "only where some row sees something" not in source
+    loops = 2  # of whole tiles, and of those that the diagonal cuts: both keep the condition on scores
+    assert source.count("matmul<") == 2 * loops
+    assert source.count("> 0.0f") >= loops
+
+
+@pytest.mark.parametrize("target", ["cpu", "sm_90"])
+def test_conditions_on_scores_keep_the_contract(target: str) -> None:
+    text = HEAD + BODY.format(test="n <= m and sum[e](Q * K) > 0")
+    attention, inputs = attnc.compile(text, strict=True), drawn("sorted")
+    found = outputs_on(attention, inputs, target)["O"]
+    reference = references(attention.program().stated, inputs, {"O": found.dtype})["O"]
+    assert judge("O", found, reference).passed
+    shape = {"b": 2, "h": 2, "m": 70, "n": 90, "e": 8, "f": 8}
+    assert run_gradients(attention, shape, 3, target=target).failures == ()

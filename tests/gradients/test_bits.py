@@ -54,3 +54,16 @@ def test_pairs_are_formed_once_where_grid_points_are_as_many_as_threads() -> Non
         assert attention.last_run is not None
         plans[threads] = [run.plan for run in attention.last_run.backward]
     assert plans == {1: ["stream", "joint", "joint"], 4: ["stream", "stream", "stream"]}
+
+
+def test_pairs_are_formed_once_where_only_some_terms_have_a_condition_on_scores() -> None:
+    """Of relu(S) V the gradient of S has one, that of V has none."""
+    text = """attention a(Q[b,h,m,e], K[b,h,n,e], V[b,h,n,f]) -> O:
+        O[b,h,m,f] = relu(sum[e](Q * K)) ** 2 * V
+    """
+    torch.set_num_threads(1)
+    attention = attnc.compile(text, strict=True)
+    inputs = [torch.randn(1, 2, 70, 16, requires_grad=True) for _ in range(3)]
+    torch.autograd.grad(attention(*inputs).sum(), inputs)
+    assert attention.last_run is not None
+    assert [run.plan for run in attention.last_run.backward] == ["joint", "joint"]
