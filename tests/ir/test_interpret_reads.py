@@ -61,6 +61,23 @@ def test_affine_subscripts_and_their_quotients() -> None:
     same(found["near"], torch.where(n >= 2, X[(n - 2).clamp(min=0)], 0.0))  # a negative one is absent, not the last
 
 
+def test_heads_in_groups_are_read_where_they_lie() -> None:
+    """Along h = R g + r the axis is cut in two, in whichever order the statement names g and r."""
+    text = """
+    attention groups(X[h,d]; R: int = 3) -> total, turned, every:
+        index g < H // R
+        index r < R
+        total[g,d] = sum[r](X[R * g + r, d])
+        turned[r,d,g] = X[r + R * g, d] + 0 * g
+        every[r,g,d] = X[r * (H // R) + H // R - 1 - g, d]
+    """
+    X = normal(12, 5)
+    found, groups = oracle(text, X=X), X.reshape(4, 3, 5)
+    same(found["total"], groups.sum(1))
+    same(found["turned"], groups.permute(1, 2, 0))
+    same(found["every"], X.reshape(3, 4, 5).flip(1))
+
+
 def test_a_paged_cache() -> None:
     text = """
     attention paged(Q[b,h,e], K[p,j,h,e], V[p,j,h,e], page[b,c]: int, len[b]: int) -> O:

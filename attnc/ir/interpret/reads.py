@@ -108,7 +108,7 @@ def _gather(data: torch.Tensor, subs: list[Along], context: Context) -> Array:
 
 
 def _one_axis(data: torch.Tensor, subs: list[Along]) -> Array | None:
-    """One computed subscript over at most one index that no other subscript has: a selection along its axis."""
+    """One computed subscript over indices that no other subscript has: a selection along its axis."""
     computed = [axis for axis, sub in enumerate(subs) if not isinstance(sub, str)]
     names = [sub for sub in subs if isinstance(sub, str)]
     if len(computed) != 1 or len(set(names)) != len(names) or data.shape[computed[0]] == 0:
@@ -116,13 +116,34 @@ def _one_axis(data: torch.Tensor, subs: list[Along]) -> Array | None:
     axis = computed[0]
     sub = subs[axis]
     assert isinstance(sub, Array)
-    if len(sub.dims) > 1 or set(sub.dims) & set(names):
+    if set(sub.dims) & set(names):
         return None
-    positions = sub.data.clamp(0, data.shape[axis] - 1)
-    if not sub.dims:
-        return Array(data.select(axis, int(positions)), tuple(names))
-    dims = tuple(sub.dims[0] if not isinstance(name, str) else name for name in subs)
-    return Array(data.index_select(axis, positions.reshape(-1)), dims)
+    positions, own = _rising(Array(sub.data.clamp(0, data.shape[axis] - 1), sub.dims))
+    found = _selected(data, axis, positions.reshape(-1))
+    shape = (*data.shape[:axis], *positions.shape, *data.shape[axis + 1 :])
+    return Array(found.reshape(shape), (*names[:axis], *own, *names[axis:]))
+
+
+def _rising(sub: Array) -> tuple[torch.Tensor, tuple[str, ...]]:
+    """Positions with the axis of the longest steps first: along h = g * R + r they follow one another then."""
+    if not sub.data.numel():
+        return sub.data, sub.dims
+    order = sorted(range(sub.data.dim()), key=lambda axis: -_step(sub.data, axis))
+    return sub.data.permute(order), tuple(sub.dims[axis] for axis in order)
+
+
+def _step(positions: torch.Tensor, axis: int) -> int:
+    """How far the first two positions along an axis lie apart."""
+    line = positions.movedim(axis, -1).reshape(-1, positions.shape[axis])[0]
+    return int(line[:2][-1] - line[0])
+
+
+def _selected(data: torch.Tensor, axis: int, positions: torch.Tensor) -> torch.Tensor:
+    """The elements at positions along an axis: a part of the tensor itself where they follow one another."""
+    first, number = int(positions[0]) if len(positions) else 0, len(positions)
+    if torch.equal(positions, torch.arange(first, first + number, device=data.device, dtype=positions.dtype)):
+        return data.narrow(axis, first, number)
+    return data.index_select(axis, positions)
 
 
 def _nothing(data: torch.Tensor, dims: tuple[str, ...], context: Context) -> Array:
