@@ -56,6 +56,9 @@ class _Inlining:
                 case k.Loop() | k.Guarded():
                     head = self._written(replace(statement, body=()))
                     found.append(replace(head, body=self.body(statement.body)))
+                case k.Load(name) | k.State(name):
+                    self.values.pop(name, None)  # it may have been left out in an earlier loop
+                    found.append(self._written(statement))
                 case _:
                     found.append(self._written(statement))
         return tuple(found)

@@ -17,26 +17,28 @@ def without_dead(setup: Body, loops: Body, finish: Body) -> tuple[Body, Body, Bo
     After    nothing
     Holds    because lets and loads have no effect but their name.
     """
-    while True:
-        used = {
-            node.name
-            for body in (setup, loops, finish)
-            for item in body
-            for node in walk(item)
-            if isinstance(node, k.Use)
-        }
-        slim = _slim(setup, used), _slim(loops, used), _slim(finish, used)
-        if slim == (setup, loops, finish):
-            return slim
-        setup, loops, finish = slim
+    live = set[str]()
+    slim = [_slim(body, live) for body in (finish, loops, setup)]
+    return slim[2], slim[1], slim[0]
 
 
-def _slim(body: Body, used: set[str]) -> Body:
+def _slim(body: Body, live: set[str]) -> Body:
+    """The statements that count, last first; `live` are the names read after the body, then those read from it on.
+
+    A name is another binding's in each block, so what one block reads says nothing of its neighbours.
+    """
     kept: list[k.Statement] = []
-    for statement in body:
-        if isinstance(statement, k.Let | k.Load) and statement.name not in used:
-            continue
+    for statement in reversed(body):
+        if isinstance(statement, k.Let | k.Load):
+            if statement.name not in live:
+                continue
+            live.discard(statement.name)
+        head: k.Statement = statement
         if isinstance(statement, k.Loop | k.Guarded):
-            statement = replace(statement, body=_slim(statement.body, used))
+            inside = set[str]()
+            statement = replace(statement, body=_slim(statement.body, inside))
+            live |= inside
+            head = replace(statement, body=())
+        live |= {node.name for node in walk(head) if isinstance(node, k.Use)}
         kept.append(statement)
-    return tuple(kept)
+    return tuple(reversed(kept))

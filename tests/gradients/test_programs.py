@@ -7,8 +7,8 @@ from attnc import compile as compile_spec
 from tests.gradients.run import backward_of, run_gradients
 from tests.programs.generate import Program, program
 
-QUICK = 40
 ALL = 300
+QUICK = (*range(40), 57)  # in the last a name stands for something else in each loop
 TRITON = 8
 NARROW = (torch.bfloat16, torch.float16, torch.float64)
 # Rows that see one or two keys, at most two of them: the gradient through a normaliser is a difference P (dP - delta)
@@ -30,7 +30,7 @@ def failures(item: Program, dtype: torch.dtype = torch.float32, target: str = "c
     return found
 
 
-@pytest.mark.parametrize("seed", range(QUICK))
+@pytest.mark.parametrize("seed", QUICK)
 def test_gradients_keep_the_contract(seed: int) -> None:
     assert failures(program(seed)) == (), program(seed).text
 
@@ -41,7 +41,7 @@ def test_gradients_keep_the_contract_in_triton(seed: int) -> None:
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("seed", range(QUICK, ALL))
+@pytest.mark.parametrize("seed", sorted(set(range(ALL)) - set(QUICK)))
 def test_gradients_of_every_program_keep_the_contract(seed: int) -> None:
     assert failures(program(seed)) == (), program(seed).text
 

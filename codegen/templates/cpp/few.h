@@ -35,7 +35,11 @@ void few_scores(int count, int64_t depth, T* out, const S* keys, int64_t row, in
       Full<T> sum[N];
       #pragma GCC unroll 16
       for (int i = 0; i < N; ++i) sum[i] = Full<T>{};
-      if (n + N <= count) {
+      if (n + N <= count && row == whole) {  // one row follows another: the processor foresees that by itself
+        #pragma GCC unroll 16
+        for (int i = 0; i < N; ++i)
+          for (int64_t k = 0; k < whole; k += N) sum[i] += *(const Full<T>*)(x + r * x_row + k) * row_of<T>(keys + (n + i) * row + k);
+      } else if (n + N <= count) {
         if (r == 0)  // rows are read side by side, which no processor foresees
           for (int i = 0; i < N; ++i)
             for (int64_t k = 0; k < whole * (int64_t)sizeof(S); k += 64) __builtin_prefetch((const char*)(keys + (n + FAR + i) * row) + k);
@@ -65,6 +69,7 @@ void few_chunk(int count, T* out, int64_t out_row, const S* values, int64_t row,
 #pragma clang fp contract(fast)
 #endif
   constexpr int N = BYTES / (int)sizeof(T);
+  const bool apart = row != CHUNK * N;
   Full<T> sum[ROWS][CHUNK];
   #pragma GCC unroll 8
   for (int r = 0; r < ROWS; ++r)
@@ -72,7 +77,8 @@ void few_chunk(int count, T* out, int64_t out_row, const S* values, int64_t row,
     for (int c = 0; c < CHUNK; ++c) sum[r][c] = Full<T>{};
   for (int n = 0; n < count; ++n) {
     Full<T> v[CHUNK];
-    for (int c = 0; c < CHUNK * N * (int)sizeof(S); c += 64) __builtin_prefetch((const char*)(values + (n + FAR) * row) + c);
+    if (apart)
+      for (int c = 0; c < CHUNK * N * (int)sizeof(S); c += 64) __builtin_prefetch((const char*)(values + (n + FAR) * row) + c);
     #pragma GCC unroll 8
     for (int c = 0; c < CHUNK; ++c) v[c] = row_of<T>(values + n * row + c * N);
     #pragma GCC unroll 8

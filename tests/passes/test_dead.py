@@ -1,0 +1,38 @@
+"""Bindings that nothing reads: a name in one block is not the same name in another."""
+
+from attnc.ir import kernel as k
+from attnc.passes.lower.dead import without_dead
+
+ONE = k.Const(1.0, "float32")
+ZERO, TEN = k.Const(0, "int32"), k.Const(10, "int32")
+
+
+def loop(*body: k.Statement) -> k.Loop:
+    return k.Loop("n", ZERO, TEN, 1, False, body)
+
+
+def let(name: str, value: k.Value = ONE) -> k.Let:
+    return k.Let(name, value)
+
+
+def read(name: str, state: str = "s") -> k.Set:
+    return k.Set(state, k.Use(name))
+
+
+def test_a_chain_that_ends_nowhere_is_left_out() -> None:
+    assert without_dead((let("a"), let("b", k.Use("a"))), (), ()) == ((), (), ())
+
+
+def test_what_a_later_scope_reads_stays() -> None:
+    setup, loops, finish = (let("a"), let("b")), (loop(read("a")),), (read("b"),)
+    assert without_dead(setup, loops, finish) == (setup, loops, finish)
+
+
+def test_a_name_that_only_the_neighbour_reads_is_left_out() -> None:
+    used, unused = loop(let("a"), read("a")), loop(let("a"), read("t", "s"))
+    assert without_dead((let("t"),), (used, unused), ())[1] == (used, loop(read("t", "s")))
+
+
+def test_a_name_bound_again_hides_the_first_one() -> None:
+    body = (let("a"), loop(let("a"), read("a")))
+    assert without_dead((), (loop(*body),), ())[1] == (loop(body[1]),)
