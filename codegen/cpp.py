@@ -14,6 +14,7 @@ from attnc.codegen.cpp_inline import inlined
 from attnc.codegen.cpp_memory import Memory
 from attnc.codegen.cpp_names import ELEMENT
 from attnc.codegen.cpp_nests import indented
+from attnc.codegen.cpp_reach import leaves_out, reached
 from attnc.ir import kernel as k
 from attnc.ir.kernel import Kernel
 from attnc.source import NOWHERE
@@ -139,8 +140,9 @@ class Writer:
 
     def statements(self, body: tuple[k.Statement, ...]) -> list[str]:
         """The lines of statements, each run of one spec line under a comment with it."""
-        lines: list[str] = []
+        lines, found = list[str](), reached(body, self.printer)
         for item in grouped(body, self.printer):
+            self.printer.part = leaves_out(item, found, self.printer)
             lines += self._comment(item.made[0] if isinstance(item, Group) else item)
             lines += self._group(item) if isinstance(item, Group) else self._statement(item)
         return lines
@@ -181,10 +183,21 @@ class Writer:
                 return self._loop(statement)
             case k.Guarded(test, body, why):
                 return [*_note(why), f"if ({printer.text(test)}) {{", *indented(self.statements(body)), "}"]
+            case k.Reach():
+                return self._reach(statement)
             case k.Store():
                 return printer.store(statement)
             case k.Add():
                 return printer.add(statement)
+
+    def _reach(self, reach: k.Reach) -> list[str]:
+        """The positions of a tile that each vector of rows reaches."""
+        printer, index = self.printer, reach.index
+        lanes = f"Reach<{printer.axes[printer.parallel or ''].tile}, {ELEMENT[self.kernel.compute]}>"
+        low, high = (
+            f"v_{end.name}" if isinstance(end, k.Use) else printer.text(end) for end in (reach.low, reach.high)
+        )
+        return [f"const {lanes} {index}_reach({low}, {high}, {index}_first, {index}_count);", f"(void){index}_reach;"]
 
     def _loop(self, loop: k.Loop) -> list[str]:
         printer, name = self.printer, loop.index

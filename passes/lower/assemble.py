@@ -7,6 +7,7 @@ from attnc.ir.cascade import Choose, Const, Expr, Map
 from attnc.ir.indices import free_indices
 from attnc.ir.kernel import Kernel
 from attnc.ir.stage import Finish, Gauge
+from attnc.ir.target import WHOLE
 from attnc.ir.walk import walk
 from attnc.passes.lower.base2 import powers_of_two
 from attnc.passes.lower.contract import reduced
@@ -14,8 +15,9 @@ from attnc.passes.lower.dead import without_dead
 from attnc.passes.lower.fold import Folding
 from attnc.passes.lower.frame import Frame
 from attnc.passes.lower.lanes import identity
-from attnc.passes.lower.loops import Piece, opening, pieces
-from attnc.passes.lower.ranges import may_see
+from attnc.passes.lower.loops import Piece, opening, pieces, whole_tile
+from attnc.passes.lower.ranges import Told, told
+from attnc.passes.lower.reach import reach
 from attnc.passes.lower.scope import Block, Scope
 from attnc.passes.lower.values import Values
 from attnc.passes.masks import solve, trend
@@ -105,23 +107,27 @@ class Lowering:
         """The loops of one segment: cut tiles before, whole ones, cut tiles after."""
         self.segment = number
         segment = self.monoid.segments[number]
-        whens = {lift.when for lift in self.folding.lifts(number)}
-        if not whens:
+        if not list(self.folding.lifts(number)):
             return
         pointwise = number in self.points or self.frame.stream.columns is not None
         step = 1 if pointwise else self.frame.tiles.stream
         shared = self.folding.shared(number)
-        bounds = self._bounding(shared)
-        same = all(set(when) == set(bounds) for when in whens)
-        for piece in pieces(self.values, segment, bounds, step, whole_tiles=same):
+        for piece in pieces(self.values, segment, self._bounding(shared), step, whole_tiles=self._alike(number)):
             self._loop(number, piece, step, shared)
+
+    def _alike(self, number: int) -> bool:
+        """Whether all lifts of a segment have the same conditions, and these say which tiles are visited."""
+        bounds = set(self._bounding(self.folding.shared(number)))
+        return all(set(lift.when) == bounds for lift in self.folding.lifts(number))
 
     def _loop(self, number: int, piece: Piece, step: int, shared: tuple[Expr, ...]) -> None:
         index = self.monoid.segments[number].index
         assert index is not None
         with self.scope.block(index, tiled=step > 1) as block:
-            if not (piece.cut and self._data_tells(shared, index)):
-                self.folding.fold(number, index, cut=piece.cut)
+            if not piece.cut:
+                self.folding.fold(number, index, cut=False)
+            elif not self._data_tells(shared, index):
+                self._cut(number, step)
             else:
                 self._asked(number, step, shared, block)
         self.values.masks = ()
@@ -130,23 +136,48 @@ class Lowering:
     def _asked(self, number: int, step: int, shared: tuple[Expr, ...], block: Block) -> None:
         """The fold of a tile, where data says that it is seen: by ranges, by pairs only for what these leave."""
         index = self.monoid.segments[number].index
-        ranges, rest = may_see(self.values, shared)
-        if ranges is None:
+        found = told(self.values, shared)
+        if found is None:
             self._visit(number, step, shared, block)
             return
+        some = found.some(self.values)
         with self.scope.block(index, tiled=step > 1) as inner:
-            if self._data_tells(rest, index):
+            if self._data_tells(found.rest, index):
                 self._visit(number, step, shared, inner)
             else:
-                self.folding.fold(number, index, cut=True)
-        block.body.append(k.Guarded(ranges, tuple(inner.body), "far"))
+                self._parted(number, step, found, inner)
+        block.body.append(k.Guarded(some, tuple(inner.body), "far"))
+
+    def _parted(self, number: int, step: int, found: Told, block: Block) -> None:
+        """The fold of a tile, on a CPU without a mask where every row sees all of it."""
+        index = self.monoid.segments[number].index
+        inside = whole_tile(self.values, self.monoid.segments[number], found.rest, step)
+        if inside is None or step == 1 or self.frame.target.kind != "cpu" or not self._alike(number):
+            self._cut(number, step)
+            return
+        test = self.scope.let("whole", k.Map("and", (found.every(self.values), inside)))
+        with self.scope.block(index) as whole:
+            self.folding.fold(number, index, cut=False)
+        self.values.masks = ()
+        with self.scope.block(index) as cut:
+            self._cut(number, step)
+        block.body.append(k.Guarded(test, tuple(whole.body), "whole"))
+        block.body.append(k.Guarded(k.Map("not", (test,)), tuple(cut.body)))
+
+    def _cut(self, number: int, step: int) -> None:
+        """The fold of a tile that is cut; a CPU leaves out what no row of a vector sees."""
+        segment = self.monoid.segments[number]
+        if self.frame.target.kind == "cpu" and step > 1 and self.frame.tiles.parallel >= WHOLE:
+            found = reach(self.values, segment, self._bounding(self.folding.shared(number)))
+            self.scope.blocks[-1].body += [] if found is None else [found]
+        self.folding.fold(number, segment.index, cut=True)
 
     def _visit(self, number: int, step: int, shared: tuple[Expr, ...], block: Block) -> None:
         """The fold of a tile, where any of its rows sees any of its positions."""
         index = self.monoid.segments[number].index
         test = self._worth(shared, index)
         with self.scope.block(index, tiled=step > 1) as inner:
-            self.folding.fold(number, index, cut=True)
+            self._cut(number, step)
         body = tuple(inner.body)
         block.body += body if test is None else (k.Guarded(test, body, "unseen"),)
 

@@ -84,7 +84,7 @@ class Folding:
         """Whether a row sees a position, by every condition; None where every row sees all."""
         scope = self.values.scope
         tests = (*self._ends(when, index), *(self.values.of(test) for test in dict.fromkeys(when)))
-        if index is not None and scope.tiled(index) and self.values.frame.target.kind != "cpu":
+        if index is not None and scope.tiled(index):
             tests = absorbed(self.values, tuple(relative(self.values, test, index) for test in tests))
         if not tests:
             return None
