@@ -167,7 +167,8 @@ class Lowering:
     def _cut(self, number: int, step: int) -> None:
         """The fold of a tile that is cut; a CPU leaves out what no row of a vector sees."""
         segment = self.monoid.segments[number]
-        if self.frame.target.kind == "cpu" and step > 1 and self.frame.tiles.parallel >= WHOLE:
+        vectors = self.frame.stream.parallel is not None and self.frame.tiles.parallel >= WHOLE
+        if self.frame.target.kind == "cpu" and step > 1 and vectors:
             found = reach(self.values, segment, self._bounding(self.folding.shared(number)))
             self.scope.blocks[-1].body += [] if found is None else [found]
         self.folding.fold(number, segment.index, cut=True)

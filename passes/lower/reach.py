@@ -5,9 +5,11 @@ from __future__ import annotations
 from attnc.ir import kernel as k
 from attnc.ir.cascade import Expr
 from attnc.ir.stage import Segment
+from attnc.passes.lower.frame import whole
 from attnc.passes.lower.loops import Ends
 from attnc.passes.lower.values import Values
 from attnc.passes.masks import solve
+from attnc.passes.sums import linear_terms
 
 
 def reach(values: Values, segment: Segment, when: tuple[Expr, ...]) -> k.Reach | None:
@@ -20,8 +22,7 @@ def reach(values: Values, segment: Segment, when: tuple[Expr, ...]) -> k.Reach |
     branches, ends = solve(when, segment.index or "", values.frame.kind), Ends(values, segment, 1)
     low = _end(ends, [branch.lows for branch in branches], highest=False)
     high = _end(ends, [branch.highs for branch in branches], highest=True)
-    row = values.frame.stream.parallel
-    if segment.index is None or not any(row in values.scope.axes(end) for end in (low, high)):
+    if segment.index is None or not any(values.scope.axes(end) for end in (low, high)):
         return None
     return k.Reach(segment.index, ends.named("low", low), ends.named("high", high))
 
@@ -31,4 +32,13 @@ def _end(ends: Ends, alternatives: list[tuple[Expr, ...]], *, highest: bool) -> 
     if not all(alternatives):
         return ends.end if highest else ends.start
     near, far = (ends.smallest, ends.largest) if highest else (ends.largest, ends.smallest)
-    return far([near([ends.values.of(bound) for bound in bounds]) for bounds in alternatives])
+    return far([near([_summed(ends.values, bound) for bound in bounds]) for bounds in alternatives])
+
+
+def _summed(values: Values, bound: Expr) -> k.Value:
+    """A bound in 64 bits: what is added to a position may be as large as 32 bits allow."""
+    total: k.Value = whole(0)
+    for term, factor in linear_terms(bound).items():
+        scaled = values.make("mul", values.cast(values.of(term), "int64"), whole(factor))
+        total = values.make("add", total, scaled)
+    return total

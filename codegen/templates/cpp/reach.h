@@ -34,18 +34,22 @@ template <int BM, class T> struct Reach {
   }
 };
 
-// As many vectors side by side as `vectors` says.
-template <int MOST, int ROWS, class T, class W>
+constexpr int TOGETHER = 8;  // positions: sums of theirs hide in one vector what each waits for
+
+// A product of so many positions, of which `vectors` lie side by side.
+template <int MOST, class T, class W>
 inline void beside(int vectors, int64_t depth, T* out, int64_t out_row, const W* w, int64_t w_row, int64_t w_depth, const T* x) {
   if constexpr (MOST > 1)
-    if (vectors < MOST) return beside<MOST - 1, ROWS>(vectors, depth, out, out_row, w, w_row, w_depth, x);
-  block<ROWS, MOST * BYTES / (int)sizeof(T), false>(depth, (const T*)nullptr, out, out_row, w, w_row, w_depth, x, out_row);
+    if (vectors < MOST) return beside<MOST - 1>(vectors, depth, out, out_row, w, w_row, w_depth, x);
+  constexpr int ROWS = MOST > (MANY ? 3 : 1) ? TOGETHER / 2 : TOGETHER;  // as many as there are registers for
+  for (int r = 0; r < TOGETHER; r += ROWS)
+    block<ROWS, MOST * BYTES / (int)sizeof(T), false>(depth, (const T*)nullptr, out + r * out_row, out_row, w + r * w_row, w_row, w_depth, x, out_row);
 }
 
 // out = the product, whose rows are positions; 0 for what no row of a vector takes of a position that others take.
 template <int BM, class T, class W>
 inline void matmul_reached(const Reach<BM, T>& reach, int64_t depth, T* out, const W* w, int64_t w_row, int64_t w_depth, const T* x) {
-  constexpr int N = Reach<BM, T>::N, WIDE = MANY ? 4 : 2, MOST = WIDE < BM / N ? WIDE : BM / N, ROWS = 6;
+  constexpr int N = Reach<BM, T>::N, WIDE = MANY ? 4 : 2, MOST = WIDE < BM / N ? WIDE : BM / N, ROWS = TOGETHER;
   if (reach.whole || reach.count < ROWS) return matmul<BM>(reach.count, depth, out, w, w_row, w_depth, x);
   const int last = reach.template to<BM>(0);
   for (int r = reach.template from<BM>(0); r < last; r += ROWS) {
@@ -55,7 +59,7 @@ inline void matmul_reached(const Reach<BM, T>& reach, int64_t depth, T* out, con
       if (reach.low[g] < top + ROWS && reach.high[g] > top) begin = min_(begin, g), end = g + 1;
     T* rows = out + top * BM;
     for (int g = begin; g < end; g += MOST)
-      beside<MOST, ROWS>(min_(MOST, end - g), depth, rows + g * N, BM, w + top * w_row, w_row, w_depth, x + g * N);
+      beside<MOST>(min_(MOST, end - g), depth, rows + g * N, BM, w + top * w_row, w_row, w_depth, x + g * N);
     for (int i = 0; i < ROWS; ++i)
       for (int g = 0; g < BM / N; ++g)
         if (g < begin || g >= end) *(Full<T>*)(rows + i * BM + g * N) = Full<T>{};
