@@ -6,6 +6,7 @@ WHY = {
     "keep": "what is kept moves to the new reference",
     "far": "only where the ranges of what is compared meet in this tile",
     "unseen": "only where some row sees something of this tile",
+    "whole": "every row sees all of this tile",
     "inner": "",
     "seen": "",
 }

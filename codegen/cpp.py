@@ -14,6 +14,7 @@ from attnc.codegen.cpp_inline import inlined
 from attnc.codegen.cpp_memory import Memory
 from attnc.codegen.cpp_names import ELEMENT
 from attnc.codegen.cpp_nests import indented
+from attnc.codegen.cpp_reach import leaves_out, reached
 from attnc.ir import kernel as k
 from attnc.ir.kernel import Kernel
 from attnc.source import NOWHERE
@@ -111,36 +112,50 @@ class Writer:
         return f"max_<int64_t>(0, {tiles})"
 
     def jobs(self, body: list[str]) -> list[str]:
-        """A job's own indices; the last rows come first, for they see most under a causal mask."""
+        """A job's own indices: tiles that read the same positions come one after another."""
         lines = [*(["const Tiles tiles;"] if self.printer.packed else []), "int64_t left = job;"]
+        if self.kernel.serial:
+            count = " * ".join(self._count(axis) for axis in self.kernel.tiled)
+            lines += [
+                *self._point(),
+                f"for (int64_t tile = 0; tile < {count}; ++tile) {{",
+                "left = tile;",
+                *self._tile(),
+            ]
+        else:
+            lines += [*self._tile(), *self._point()]
+        code = "\n".join(line.split("//")[0] for line in body)
+        unused = [axis.index for axis in self.kernel.grid if not re.search(rf"\b{axis.index}\b", code)]
+        return [*lines, "(void)left;", *(f"(void){name};" for name in unused)]
+
+    def _point(self) -> list[str]:
+        """The point of the grid."""
+        lines: list[str] = []
         for axis in reversed(self.kernel.grid):
             name = axis.index
             lines.append(f"const int64_t {name} = {name}_begin + left % ({name}_stop - {name}_begin);")
             lines.append(f"left /= {name}_stop - {name}_begin;")
-        if self.kernel.serial:
-            count = " * ".join(self._count(axis) for axis in self.kernel.tiled)
-            lines += [f"for (int64_t tile = 0; tile < {count}; ++tile) {{", "left = tile;"]
+        return lines
+
+    def _tile(self) -> list[str]:
+        """The rows, and columns; the last rows come first, for they see most under a causal mask."""
+        lines: list[str] = []
         for axis in reversed(self.kernel.tiled):
-            name, tile, count, own = axis.index, axis.tile, self._count(axis), "left"
-            if axis != self.kernel.tiled[0]:
-                lines.append(f"const int64_t {name}_tile = left % {count};")
-                lines.append(f"left /= {count};")
-                own = f"{name}_tile"
-            lines.append(f"const int64_t {name}_first = {name}_begin + ({count} - 1 - {own}) * {tile};")
+            name, tile, count = axis.index, axis.tile, self._count(axis)
+            lines.append(f"const int64_t {name}_first = {name}_begin + ({count} - 1 - left % {count}) * {tile};")
+            lines.append(f"left /= {count};")
             lines.append(f"const int64_t {name}_last = min_<int64_t>({name}_first + {tile}, {name}_stop) - 1;")
             lines.append(f"const int {name}_count = (int)({name}_last - {name}_first + 1);")
             lines.append(f"(void){name}_last, (void){name}_count;")
-        lines.append("(void)left;")
-        code = "\n".join(line.split("//")[0] for line in body)
-        unused = [axis.index for axis in self.kernel.grid if not re.search(rf"\b{axis.index}\b", code)]
-        return [*lines, *(f"(void){name};" for name in unused)]
+        return lines
 
     # ---- statements --------------------------------------------------------------------------
 
     def statements(self, body: tuple[k.Statement, ...]) -> list[str]:
         """The lines of statements, each run of one spec line under a comment with it."""
-        lines: list[str] = []
+        lines, found = list[str](), reached(body, self.printer)
         for item in grouped(body, self.printer):
+            self.printer.part = leaves_out(item, found, self.printer)
             lines += self._comment(item.made[0] if isinstance(item, Group) else item)
             lines += self._group(item) if isinstance(item, Group) else self._statement(item)
         return lines
@@ -181,10 +196,21 @@ class Writer:
                 return self._loop(statement)
             case k.Guarded(test, body, why):
                 return [*_note(why), f"if ({printer.text(test)}) {{", *indented(self.statements(body)), "}"]
+            case k.Reach():
+                return self._reach(statement)
             case k.Store():
                 return printer.store(statement)
             case k.Add():
                 return printer.add(statement)
+
+    def _reach(self, reach: k.Reach) -> list[str]:
+        """The positions of a tile that each vector of rows reaches."""
+        printer, index = self.printer, reach.index
+        lanes = f"Reach<{printer.axes[printer.parallel or ''].tile}, {ELEMENT[self.kernel.compute]}>"
+        low, high = (
+            f"v_{end.name}" if isinstance(end, k.Use) else printer.text(end) for end in (reach.low, reach.high)
+        )
+        return [f"const {lanes} {index}_reach({low}, {high}, {index}_first, {index}_count);", f"(void){index}_reach;"]
 
     def _loop(self, loop: k.Loop) -> list[str]:
         printer, name = self.printer, loop.index

@@ -35,6 +35,9 @@ class Memory(Products):
             if not isinstance(sub, k.Coord | k.Const):
                 tests.append(f"(uint64_t){spots[place]} < (uint64_t){tensor}_n[{place}]")
         real = kind.dtype in ("float32", "float64", "float16", "bfloat16")
+        line = None if tests or real else self._line(load, kind.axes)
+        if line is not None:
+            return [*self.declare(load.name), f"read_line({line}, v_{load.name});"]
         value = f"real({tensor}[{address}])" if real else f"{tensor}[{address}]"
         guarded = f"{' && '.join(tests)} ? {value} : 0" if tests else value
         if not kind.axes:
@@ -78,6 +81,15 @@ class Memory(Products):
         pointer, row, step = self.placed(access, self.parallel, other)
         lengths = f"{self.parallel}_count, {self._count(other)}"
         return f"{self._length(self.parallel)}>({pointer}, {row}, {step}, {lengths}"
+
+    def _line(self, load: k.Load, axes: tuple[str, ...]) -> str | None:
+        """Where positions along one axis lie, their stride and how many they are; None for any other read."""
+        along = [sub for sub in load.subs if isinstance(sub, k.Coord) and sub.index in axes]
+        others = [sub for sub in load.subs if sub not in along]
+        if len(axes) != 1 or len(along) != 1 or any(self.type_of(sub).axes for sub in others):
+            return None
+        pointer, _, step = self.placed(load, axes[0], axes[0])
+        return f"{pointer}, {step}, {self._count(axes[0])}"
 
     def _computed(self, value: k.Value) -> tuple[list[str], k.Value]:
         """A value that is there: lanes are computed first, for they are written one by one."""

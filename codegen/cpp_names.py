@@ -133,6 +133,12 @@ class Names:
         """Whether the matrix kernel takes a product: one with lanes, and so all it is compared with."""
         return dot not in self.plain and self._has_rows(dot)
 
+    def takes_part(self, fold: k.Dot | k.Reduce) -> bool:
+        """Whether a fold along positions can leave some out: not a product of operands that it converts."""
+        if isinstance(fold, k.Reduce) or not self.is_matmul(fold):
+            return True
+        return self.named[self.operands(fold)[1].name].dtype == self.kernel.compute and not self.is_packed(fold)
+
     def _has_rows(self, dot: k.Dot) -> bool:
         return dot.over != self.parallel and len(self._with_lanes(dot)) == 1
 

@@ -7,7 +7,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from attnc.codegen.cpp_lanes import Lanes
+from attnc.codegen.cpp_names import ELEMENT
 from attnc.ir import kernel as k
+from attnc.ir.kernel import TileType
 from attnc.ir.walk import walk
 
 LARGE = 64 << 10  # an array of so many bytes may lie elsewhere than on the stack
@@ -15,7 +17,9 @@ LARGE = 64 << 10  # an array of so many bytes may lie elsewhere than on the stac
 
 @dataclass
 class Nests(Lanes):
-    """Prints assignments of one kernel."""
+    """Prints assignments of one kernel; of the positions of `part` those that rows reach."""
+
+    part: str = ""
 
     def declare(self, name: str) -> list[str]:
         """The array (or scalar) of a name: on the stack, but for a large one of a kernel with much of it."""
@@ -33,10 +37,20 @@ class Nests(Lanes):
     def over(self, order: Iterable[str], body: list[str]) -> list[str]:
         """Loops over axes, the first outermost; along the parallel one in steps of the lanes."""
         lines = body if len(body) == 1 else ["{", *indented(body), "}"]
+        if self.wide and self.part:
+            order = sorted(order, key=lambda axis: axis == self.part)
         for axis in reversed(tuple(order)):
             step = f"{axis}_ += LANES" if self.wide and axis == self.parallel else f"++{axis}_"
-            lines = [f"for (int {axis}_ = 0; {axis}_ < {self._count(axis)}; {step})", *indented(lines)]
+            lo, hi = self._ends_of(axis)
+            lines = [f"for (int {axis}_ = {lo}; {axis}_ < {hi}; {step})", *indented(lines)]
         return lines
+
+    def _ends_of(self, axis: str) -> tuple[str, str]:
+        """Where a loop over an axis begins and ends."""
+        if not self.wide or axis != self.part:
+            return "0", self._count(axis)
+        lanes = f"<LANES>({self.parallel}_)"
+        return f"{axis}_reach.from{lanes}", f"{axis}_reach.to{lanes}"
 
     # ---- one value in a nest -----------------------------------------------------------------
 
@@ -68,12 +82,25 @@ class Nests(Lanes):
         """A reduction along one axis into an array that is there."""
         if self.varies(node.x):
             return self.together((k.Let(target, node),), frozenset((target,)))
+        if (ends := self._end_of_line(target, node)) is not None:
+            return ends
         kept = self._layout(self.named[target].axes)
         steps = [f"{self._element(target)} = {self.step(node, self._element(target), self.element(target))};"]
         return [
             *self.written(target, identity(node.op, self.named[target].dtype)),
             *self.over((*kept, node.over), steps),
         ]
+
+    def _end_of_line(self, target: str, node: k.Reduce) -> list[str] | None:
+        """The greatest or the least of whole numbers that lie side by side."""
+        kind = self.named[target]
+        if node.op not in ("max", "min") or kind.axes or kind.dtype not in ("int32", "int64"):
+            return None
+        if not isinstance(node.x, k.Use) or self.named[node.x.name] != TileType((node.over,), kind.dtype):
+            return None
+        most, start = str(node.op == "max").lower(), self.text(identity(node.op, kind.dtype))
+        operands = f"v_{node.x.name}, {self._count(node.over)}, {ELEMENT[kind.dtype]}({start})"
+        return [f"v_{target} = end_of<{most}>({operands});"]
 
     def step(self, node: k.Reduce, running: str, kind: str) -> str:
         """A running value joined by one more; a product joins a sum as in a matrix product, rounded once."""

@@ -70,8 +70,11 @@ class Products(Nests):
         tile = self.axes[self.parallel].tile
         counts = f"{self._count(row)}, {self._count(node.over)}"
         wide = f"p_{a.name}" if self.is_packed(node) else f"&v_{a.name}[0][0]"
-        operands = f"{pointer}, {w_row}, {w_depth}, {wide}"
-        return [f"matmul<{tile}>({counts}, &v_{target}[0][0], {operands}{keep});"]
+        operands = f"&v_{target}[0][0], {pointer}, {w_row}, {w_depth}, {wide}{keep}"
+        if self.part and self.part in (row, node.over) and self.takes_part(node):
+            kind, length = ("reached", node.over) if row == self.part else ("over_reached", row)
+            return [f"matmul_{kind}<{tile}>({self.part}_reach, {self._count(length)}, {operands});"]
+        return [f"matmul<{tile}>({counts}, {operands});"]
 
     def _few(self, target: str, node: k.Dot, keep: str) -> list[str]:
         """A product of few rows with keys or values that are read where they lie; none where they are an array."""

@@ -133,6 +133,8 @@ class Writer:
                 return self._loop(statement)
             case k.Guarded(test, body, why):
                 return [f"if {printer.text(test)}:{_note(why)}", *_indented(self.statements(body))]
+            case k.Reach():
+                return []
             case k.Store():
                 return self._store(statement)
             case k.Add():

@@ -193,6 +193,19 @@ class Guarded(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Reach(Node):
+    """From here to the end of its block each row takes of an index no more than low .. high.
+
+    What it folds of other positions changes nothing: reductions along the index may leave them out, and values that
+    only these read need not be there.
+    """
+
+    index: str
+    low: Value
+    high: Value
+
+
+@dataclass(frozen=True, slots=True)
 class Store(Node):
     """Write a value to an output; bounds follow from the axes of the value."""
 
@@ -212,7 +225,7 @@ class Add(Node):
     why: str = ""
 
 
-Statement: TypeAlias = Let | Load | State | Fold | Set | Loop | Guarded | Store | Add
+Statement: TypeAlias = Let | Load | State | Fold | Set | Loop | Guarded | Reach | Store | Add
 
 # ---- kernel --------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """A kernel run from the meaning of its nodes: slow, obvious, strict about what a backend may rely on.
 
 Tiles have all their lanes, also those outside an axis. What a backend would leave to chance is NaN here, an
-address outside a tensor is an assertion, and so is a lane outside an axis in a loop that is not `cut`.
+address outside a tensor is an assertion, and so is a lane outside an axis in a loop that is not `cut`. What a row does
+not reach is left out of every reduction.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class Program:
     end: dict[str, int] = field(default_factory=dict)
     names: dict[str, Tile] = field(default_factory=dict)
     whole: set[str] = field(default_factory=set)  # streams whose tiles lie inside their axis
+    reach: dict[str, Tile] = field(default_factory=dict)  # of a stream the positions that rows reach
 
 
 def run_kernel(
@@ -97,6 +99,7 @@ def _enter(program: Program, place: dict[str, int]) -> None:
 
 
 def _run(program: Program, body: tuple[k.Statement, ...]) -> None:
+    before = dict(program.reach)
     for statement in body:
         match statement:
             case k.Let(name, value):
@@ -114,12 +117,16 @@ def _run(program: Program, body: tuple[k.Statement, ...]) -> None:
             case k.Guarded(test, inside):
                 if bool(_value(program, test).array):
                     _run(program, inside)
+            case k.Reach(index, low, high):
+                after = k.Map("le", (low, k.Coord(index)))
+                program.reach[index] = _value(program, k.Map("and", (after, k.Map("lt", (k.Coord(index), high)))))
             case k.Store():
                 _store(program, statement)
             case k.Add():
                 _store(program, statement, added=True)
             case _:
                 assert_never(statement)
+    program.reach = before
 
 
 def _loop(program: Program, loop: k.Loop) -> None:
@@ -262,7 +269,7 @@ def _value(program: Program, value: k.Value) -> Tile:
         case k.Dot(a, b, over):
             return _dot(program, _value(program, a), _value(program, b), over)
         case k.Reduce(op, x, over):
-            return _reduce(_value(program, x), op, over)
+            return _reduce(_reached(program, _value(program, x), op, over), op, over)
         case _:
             assert_never(value)
 
@@ -328,8 +335,20 @@ def _dot(program: Program, a: Tile, b: Tile, over: str) -> Tile:
     shared = set(a.axes) & set(b.axes)
     assert shared == {over}, f"a product over {over} whose operands share {shared}"
     (x, y), axes = _aligned(program, [Tile(item.array.to(program.compute), item.axes) for item in (a, b)])
-    place = axes.index(over)
-    return Tile((x * y).sum(place), tuple(axis for axis in axes if axis != over))
+    return _reduce(_reached(program, Tile(x * y, axes), "sum", over), "sum", over)
+
+
+def _reached(program: Program, value: Tile, op: str, over: str) -> Tile:
+    """The value about to be reduced, and the identity where a row does not reach."""
+    inside = program.reach.get(over)
+    if inside is None or not set(inside.axes) <= set(value.axes):
+        return value
+    kind = value.array.dtype
+    whole = torch.iinfo(torch.int64)
+    least, most = (-torch.inf, torch.inf) if kind.is_floating_point else (whole.min, whole.max)
+    neutral = {"sum": 0, "prod": 1, "max": least, "min": most, "any": False, "all": True}[op]
+    kept = torch.where(_over(program, inside, value.axes), value.array, torch.tensor(neutral, dtype=kind))
+    return Tile(kept, value.axes)
 
 
 _FOLDS: dict[str, Callable[[torch.Tensor, int], torch.Tensor]] = {

@@ -7,6 +7,7 @@ from attnc.ir.cascade import Choose, Const, Expr, Map, Reduce
 from attnc.ir.indices import free_indices
 from attnc.ir.kernel import Kernel
 from attnc.ir.stage import Finish, Gauge
+from attnc.ir.target import WHOLE
 from attnc.ir.walk import walk
 from attnc.passes.lower.base2 import powers_of_two
 from attnc.passes.lower.contract import reduced
@@ -14,8 +15,9 @@ from attnc.passes.lower.dead import without_dead
 from attnc.passes.lower.fold import Folding
 from attnc.passes.lower.frame import Frame
 from attnc.passes.lower.lanes import identity
-from attnc.passes.lower.loops import Piece, opening, pieces
-from attnc.passes.lower.ranges import may_see
+from attnc.passes.lower.loops import Piece, opening, pieces, whole_tile
+from attnc.passes.lower.ranges import Told, told
+from attnc.passes.lower.reach import reach
 from attnc.passes.lower.scope import Block, Scope
 from attnc.passes.lower.values import Values
 from attnc.passes.masks import solve, trend
@@ -122,30 +124,58 @@ class Lowering:
             if self._data_tells(left, index):
                 self._asked(number, piece, step, left, block)
             else:
-                self.folding.fold(number, index, cut=piece.cut)
+                self._tile(number, piece, step)
         self.values.masks = ()
         self.loops.append(k.Loop(index, piece.lo, piece.hi, step, piece.cut, tuple(block.body)))
 
-    def _asked(self, number: int, piece: Piece, step: int, shared: tuple[Expr, ...], block: Block) -> None:
+    def _asked(self, number: int, piece: Piece, step: int, tests: tuple[Expr, ...], block: Block) -> None:
         """The fold of a tile, where data says that it is seen: by ranges, by pairs only for what these leave."""
         index = self.monoid.segments[number].index
-        ranges, rest = may_see(self.values, shared)
-        if ranges is None:
-            self._visit(number, piece, step, shared, block)
+        found = told(self.values, tests)
+        if found is None:
+            self._visit(number, piece, step, tests, block)
             return
+        some = found.some(self.values)
         with self.scope.block(index, tiled=step > 1) as inner:
-            if self._data_tells(rest, index):
-                self._visit(number, piece, step, shared, inner)
+            if self._data_tells(found.rest, index):
+                self._visit(number, piece, step, tests, inner)
             else:
-                self.folding.fold(number, index, cut=piece.cut)
-        block.body.append(k.Guarded(ranges, tuple(inner.body), "far"))
+                self._parted(number, piece, step, tests, found, inner)
+        block.body.append(k.Guarded(some, tuple(inner.body), "far"))
 
-    def _visit(self, number: int, piece: Piece, step: int, shared: tuple[Expr, ...], block: Block) -> None:
+    def _parted(self, number: int, piece: Piece, step: int, tests: tuple[Expr, ...], found: Told, block: Block) -> None:
+        """The fold of a tile, on a CPU without these tests where every row sees all of it."""
+        segment = self.monoid.segments[number]
+        inside = whole_tile(self.values, segment, found.rest, step)
+        if inside is None or self.frame.target.kind != "cpu":
+            self._tile(number, piece, step)
+            return
+        test = self.scope.let("whole", k.Map("and", (found.every(self.values), inside)))
+        known = self.folding.told
+        with self.scope.block(segment.index) as whole:
+            self.folding.told = (*known, *tests)
+            self.folding.fold(number, segment.index, cut=False)
+        self.values.masks, self.folding.told = (), known
+        with self.scope.block(segment.index) as rest:
+            self._tile(number, piece, step)
+        block.body.append(k.Guarded(test, tuple(whole.body), "whole"))
+        block.body.append(k.Guarded(k.Map("not", (test,)), tuple(rest.body)))
+
+    def _tile(self, number: int, piece: Piece, step: int) -> None:
+        """The fold of a tile; of one that is cut a CPU leaves out what no row of a vector sees."""
+        segment = self.monoid.segments[number]
+        vectors = self.frame.stream.parallel is not None and self.frame.tiles.parallel >= WHOLE
+        if piece.cut and self.frame.target.kind == "cpu" and step > 1 and vectors:
+            found = reach(self.values, segment, self._bounding(self.folding.shared(number)))
+            self.scope.blocks[-1].body += [] if found is None else [found]
+        self.folding.fold(number, segment.index, cut=piece.cut)
+
+    def _visit(self, number: int, piece: Piece, step: int, tests: tuple[Expr, ...], block: Block) -> None:
         """The fold of a tile, where any of its rows sees any of its positions."""
         index = self.monoid.segments[number].index
-        test = self._worth(shared, index, ends=piece.cut)
+        test = self._worth(tests, index, ends=piece.cut)
         with self.scope.block(index, tiled=step > 1) as inner:
-            self.folding.fold(number, index, cut=piece.cut)
+            self._tile(number, piece, step)
         body = tuple(inner.body)
         block.body += body if test is None else (k.Guarded(test, body, "unseen"),)
 

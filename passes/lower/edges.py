@@ -14,6 +14,7 @@ from attnc.passes.prove import Atoms, Facts
 from attnc.source import NOWHERE
 
 FARTHEST = (1 << 31) - 1
+FAR = 1 << 30
 # A comparison of positions that fails whatever its other side, by what stands on each side.
 FAILING = {"le": (FARTHEST, -FARTHEST), "lt": (FARTHEST, -FARTHEST)}
 FAILING |= {"ge": (-FARTHEST, FARTHEST), "gt": (-FARTHEST, FARTHEST)}
@@ -32,11 +33,11 @@ def ends_with(when: tuple[Expr, ...], index: str, frame: Frame) -> bool:
 
 
 def relative(values: Values, test: k.Value, index: str) -> k.Value:
-    """A comparison of a position along the stream with other positions, both counted from the start of its tile.
+    """A comparison of a position along the stream with other positions, on a GPU both counted from its tile's start.
 
     Before   n <= m;               m - n < W
-    After    lane <= m - n_first;  m - n_first - W < lane, where lane = n - n_first
-    Holds    because positions are far from 2^31; a thread's lanes differ by constants.
+    After    lane <= m - n_first;  m - n_first - W < lane, where lane = n - n_first;  on a CPU m - W < n
+    Holds    because positions and what is added to them are far from 2^31; a thread's lanes differ by constants.
     """
     if not isinstance(test, k.Map) or len(values.scope.axes(test)) < 2:
         return test
@@ -46,15 +47,36 @@ def relative(values: Values, test: k.Value, index: str) -> k.Value:
         return test
     terms = [*_terms(test.args[0], 1), *_terms(test.args[1], -1)]
     own = [sign for value, sign in terms if index in values.scope.axes(value)]
-    if len(own) != 1 or (k.Coord(index), own[0]) not in terms:
+    far = any(isinstance(value, k.Const) and abs(value.value) > FAR for value, _ in terms)
+    if len(own) != 1 or (k.Coord(index), own[0]) not in terms or far:
         return test
-    limit: k.Value = whole(0)
     others = [(value, -sign * own[0]) for value, sign in terms if value != k.Coord(index)]
-    for value, sign in sorted([*others, (k.First(index), -1)], key=lambda item: -item[1]):
-        limit = values.make("add" if sign > 0 else "sub", limit, value)
-    lane = values.scope.let("lane", k.Map("sub", (k.Coord(index), k.First(index))))
-    sides = (lane, values.scope.let("limit", limit))
+    sides = (
+        _from_start(values, index, others) if values.frame.target.kind == "cpu" else _from_tile(values, index, others)
+    )
     return replace(test, args=sides if own[0] > 0 else sides[::-1])
+
+
+Signed = list[tuple[k.Value, int]]
+
+
+def _from_start(values: Values, index: str, others: Signed) -> tuple[k.Value, k.Value]:
+    """A position and what it is compared with, which is the same for every tile of a row."""
+    limit = _sum(values, others)
+    return k.Coord(index), limit if isinstance(limit, k.Coord) else values.scope.let("limit", limit)
+
+
+def _from_tile(values: Values, index: str, others: Signed) -> tuple[k.Value, k.Value]:
+    """The same less the start of the tile."""
+    lane = values.scope.let("lane", k.Map("sub", (k.Coord(index), k.First(index))))
+    return lane, values.scope.let("limit", _sum(values, [*others, (k.First(index), -1)]))
+
+
+def _sum(values: Values, terms: Signed) -> k.Value:
+    total: k.Value = whole(0)
+    for value, sign in sorted(terms, key=lambda item: -item[1]):
+        total = values.make("add" if sign > 0 else "sub", total, value)
+    return total
 
 
 def _terms(value: k.Value, sign: int) -> Iterator[tuple[k.Value, int]]:

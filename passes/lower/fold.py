@@ -86,7 +86,7 @@ class Folding:
         scope = self.values.scope
         end = self._ends(when, index) if ends else ()
         tests = (*end, *(self.values.of(test) for test in dict.fromkeys(when)))
-        if index is not None and scope.tiled(index) and self.values.frame.target.kind != "cpu":
+        if index is not None and scope.tiled(index):
             tests = absorbed(self.values, tuple(relative(self.values, test, index) for test in tests))
         if not tests:
             return None

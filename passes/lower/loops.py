@@ -162,6 +162,22 @@ def pieces(values: Values, segment: Segment, when: tuple[Expr, ...], step: int) 
     return [piece for piece in found if piece.lo != piece.hi]
 
 
+def whole_tile(values: Values, segment: Segment, when: tuple[Expr, ...], step: int) -> k.Value | None:
+    """Whether every row sees all of the tile at hand, by conditions in closed form; None where these do not say."""
+    assert segment.index is not None
+    branches = solve(when, segment.index, values.frame.kind)
+    if len(branches) != 1 or branches[0].gaps or step == 1:
+        return None
+    ends, first = Ends(values, segment, step), k.First(segment.index)
+    stretch = ends.stretch(branches[0])
+    assert stretch.full is not None
+    assert stretch.edge is not None
+    before = k.Map("lt", (first, ends.named("edge", stretch.edge)))
+    if stretch.full == ends.start:
+        return before
+    return k.Map("and", (k.Map("le", (ends.named("full", stretch.full), first)), before))
+
+
 def opening(values: Values, segment: Segment, when: tuple[Expr, ...]) -> k.Value | None:
     """Whether some row sees some column of the program's tile, by conditions in closed form; None where all do."""
     ends = Ends(values, segment, 1)

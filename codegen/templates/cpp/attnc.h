@@ -3,6 +3,7 @@
 #include "functions.h"
 #include "halves.h"
 #include "narrow.h"
+#include "reach.h"
 #include "few.h"
 #include "rows.h"
 

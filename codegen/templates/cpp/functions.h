@@ -252,6 +252,18 @@ template <class T, int N> ATTNC_INLINE Lanes<float, N> uniform_(int64_t seed, La
   return at<Lanes<float, N>>(y);
 }
 
+// ---- the greatest and the least of whole numbers in a row, by vectors -----------------------------------
+template <bool MOST, class T> inline T end_of(const T* x, int count, T found) {
+  constexpr int N = BYTES / (int)sizeof(T);
+  typedef typename Vector<BYTES, T>::type V;
+  V ends = found - V{};
+  int i = 0;
+  for (; i + N <= count; i += N) ends = MOST ? max_part(ends, *(const V*)(x + i)) : min_part(ends, *(const V*)(x + i));
+  for (; i < count; ++i) found = MOST ? greater(found, x[i]) : lesser(found, x[i]);
+  for (int j = 0; j < N; ++j) found = MOST ? greater<T>(found, ends[j]) : lesser<T>(found, ends[j]);
+  return found;
+}
+
 // ---- operations across lanes: halves joined again and again ------------------------------------------
 template <class T, int N> inline T sum_across(Lanes<T, N> x) { return across(x, [](T a, T b) { return a + b; }); }
 template <class T, int N> inline T prod_across(Lanes<T, N> x) { return across(x, [](T a, T b) { return a * b; }); }

@@ -6,12 +6,12 @@
 namespace attnc {
 
 // Here alone products and sums are joined; elsewhere that would make equal expressions differ from loop to loop.
-// What `NEXT` asks for is on its way before it is read: 64 positions on in a narrow tile, one line along a row in others.
+// With `NEXT` rows of w lie side by side, and what lies `ahead` of each is on its way before it is read.
 template <int ROWS, int LANES, bool NEXT, class T, class W>
 #if !defined(__clang__)
 __attribute__((noinline, optimize("fp-contract=fast")))
 #endif
-void block(int64_t depth, const T* keep, T* out, int64_t out_row, const W* w, int64_t w_row, int64_t w_depth, const T* x, int64_t x_row) {
+void block(int64_t depth, const T* keep, T* out, int64_t out_row, const W* w, int64_t w_row, int64_t w_depth, const T* x, int64_t x_row, int64_t ahead = 64 / sizeof(W)) {
 #if defined(__clang__)
 #pragma clang fp contract(fast)
 #endif
@@ -23,13 +23,13 @@ void block(int64_t depth, const T* keep, T* out, int64_t out_row, const W* w, in
     #pragma GCC unroll 8
     for (int c = 0; c < C; ++c) sum[r][c] = V{};
   for (int64_t k = 0; k < depth; ++k) {
-    if constexpr (NEXT) __builtin_prefetch(C == 1 ? w + (k + 64) * w_depth : w + k * w_depth + 64 / sizeof(W));
+    if constexpr (NEXT) __builtin_prefetch(w + k * w_depth + ahead);
     V b[C];
     #pragma GCC unroll 8
     for (int c = 0; c < C; ++c) b[c] = *(const V*)(x + k * x_row + c * N);
     #pragma GCC unroll 16
     for (int r = 0; r < ROWS; ++r) {
-      const T a = (T)w[r * w_row + k * w_depth];
+      const T a = (T)w[(NEXT ? r : r * w_row) + k * w_depth];
       #pragma GCC unroll 8
       for (int c = 0; c < C; ++c) sum[r][c] += a * b[c];
     }
@@ -83,7 +83,7 @@ inline void matmul(int64_t rows, int64_t depth, T* out, const W* w, int64_t w_ro
       if constexpr (TALL)  // as many sums at once as hide what each waits for
         for (; r + 12 <= rows; r += 12) {
           if (w_depth == 1 && BM == N) ahead(from + (r + AHEAD) * w_row, w_row, part);
-          if (w_row == 1 && BM == N) block<12, LANES, true>(part, own, out + r * out_row + m, out_row, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
+          if (w_row == 1 && BM == N) block<12, LANES, true>(part, own, out + r * out_row + m, out_row, from + r * w_row, w_row, w_depth, x + k * BM + m, BM, 64 * w_depth);
           else block<12, LANES, false>(part, own, out + r * out_row + m, out_row, from + r * w_row, w_row, w_depth, x + k * BM + m, BM);
         }
       for (; r + 6 <= rows; r += 6) {

@@ -41,6 +41,13 @@ template <int S, class T> ATTNC_INLINE void exchanged(Full<T>* x) {
   }
 }
 
+// to[i] = from[i * step].
+template <class T, class S> inline void read_line(const S* from, int64_t step, int count, T* to) {
+  if constexpr (__is_same(S, T))
+    if (step == 1) return (void)__builtin_memcpy(to, from, count * sizeof(T));
+  for (int i = 0; i < count; ++i) to[i] = (T)from[i * step];
+}
+
 // tile[column][row] = from[row * row_stride + column * step]; 0 for the rows that are not there.
 template <int BM, class T, class S>
 inline void read_rows(const S* from, int64_t row_stride, int64_t step, int rows, int columns, T (*tile)[BM]) {
