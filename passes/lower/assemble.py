@@ -136,7 +136,7 @@ class Lowering:
             self._visit(number, piece, step, tests, block)
             return
         some = found.some(self.values)
-        with self.scope.block(index, tiled=step > 1) as inner:
+        with self.scope.block(index, tiled=step > 1, loop=False) as inner:
             if self._data_tells(found.rest, index):
                 self._visit(number, piece, step, tests, inner)
             else:
@@ -152,11 +152,11 @@ class Lowering:
             return
         test = self.scope.let("whole", k.Map("and", (found.every(self.values), inside)))
         known = self.folding.told
-        with self.scope.block(segment.index) as whole:
+        with self.scope.block(segment.index, loop=False) as whole:
             self.folding.told = (*known, *tests)
             self.folding.fold(number, segment.index, cut=False)
         self.values.masks, self.folding.told = (), known
-        with self.scope.block(segment.index) as rest:
+        with self.scope.block(segment.index, loop=False) as rest:
             self._tile(number, piece, step)
         block.body.append(k.Guarded(test, tuple(whole.body), "whole"))
         block.body.append(k.Guarded(k.Map("not", (test,)), tuple(rest.body)))
@@ -174,7 +174,7 @@ class Lowering:
         """The fold of a tile, where any of its rows sees any of its positions."""
         index = self.monoid.segments[number].index
         test = self._worth(tests, index, ends=piece.cut)
-        with self.scope.block(index, tiled=step > 1) as inner:
+        with self.scope.block(index, tiled=step > 1, loop=False) as inner:
             self._tile(number, piece, step)
         body = tuple(inner.body)
         block.body += body if test is None else (k.Guarded(test, body, "unseen"),)

@@ -17,11 +17,13 @@ from attnc.source import NOWHERE, Span
 class Block:
     """A list of statements and what is bound in it; `index` is the loop's, if it is one, in tiles or by points.
 
+    A block without a `loop` stands for a part of the block around it that is done under a condition.
     `known` are the names of what is bound here, `values` what expressions were found to be here.
     """
 
     index: str | None = None
     tiled: bool = True
+    loop: bool = True
     body: list[k.Statement] = field(default_factory=list)
     known: dict[object, str] = field(default_factory=dict)
     values: dict[object, k.Value] = field(default_factory=dict)
@@ -77,11 +79,13 @@ class Scope:
         return deepest
 
     @contextmanager
-    def block(self, index: str | None = None, *, tiled: bool = True, level: int | None = None) -> Iterator[Block]:
+    def block(
+        self, index: str | None = None, *, tiled: bool = True, loop: bool = True, level: int | None = None
+    ) -> Iterator[Block]:
         """A block below the innermost one, or below block `level`; its names are free again afterwards."""
         level = len(self.blocks) - 1 if level is None else level
         aside = self.blocks[level + 1 :]
-        block = Block(index, tiled)
+        block = Block(index, tiled, loop)
         self.blocks[level + 1 :] = [block]
         here = {name: self.depths[name] for name in self.running}
         self.depths.update(dict.fromkeys(self.running, level + 1))
@@ -142,8 +146,9 @@ class Scope:
     def _walked(self, values: Iterable[k.Value]) -> int:
         """The innermost loop over an index of these: further out the same text means a whole tile."""
         nodes = (node for value in values for node in walk(value))
+        indices = {node.index for node in nodes if isinstance(node, k.Coord | k.Inside | k.First)}
         return max(
-            (self.level(node.index) for node in nodes if isinstance(node, k.Coord | k.Inside | k.First)), default=0
+            (place for place, block in enumerate(self.blocks) if block.loop and block.index in indices), default=0
         )
 
     def _bind(self, name: str, kind: TileType, level: int, key: object) -> str:
