@@ -1,5 +1,7 @@
 """Tiles that data leaves out: ranges of what is compared tell of most, pairs of the rest."""
 
+import re
+
 import pytest
 import torch
 
@@ -65,7 +67,7 @@ def test_scores_are_computed_once_where_a_condition_is_on_them() -> None:
     source = attnc.compile(HEAD + BODY.format(test=test)).kernels(shape={"e": 8, "f": 8})["forward"].source
     assert "only where some row sees something" not in source
     loops = 2  # of whole tiles, and of those that the diagonal cuts: both keep the condition on scores
-    assert source.count("matmul<") == 2 * loops
+    assert len(re.findall(r"matmul\w*<", source)) == 2 * loops
     assert source.count("> 0.0f") >= loops
 
 

@@ -87,4 +87,4 @@ def test_tiles_that_are_cut_leave_something_out(name: str, parts: int) -> None:
     stream, cascade = only_stream(SPECS[name].replace("NAME", "a"))
     source = render(kernel_for(stream, cascade, find_target("cpu"), sizes_of(139, 150, 24, 22), "float32"))
     assert source.count("matmul_reached<") == source.count("matmul_over_reached<") == parts
-    assert source.count("every row sees all of this tile") == (name == "documents")
+    assert source.count("every row sees all of this tile") == 2 * (name == "documents")  # in either loop

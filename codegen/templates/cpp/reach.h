@@ -68,7 +68,7 @@ inline void matmul_reached(const Reach<BM, T>& reach, int64_t depth, T* out, con
 
 // out = keep * out + the product over positions, of which each vector takes its own.
 template <int BM, class T, class W>
-inline void matmul_over_reached(const Reach<BM, T>& reach, int64_t rows, T* out, const W* w, int64_t w_row, int64_t w_depth, const T* x, const T* keep) {
+inline void matmul_over_reached(const Reach<BM, T>& reach, int64_t rows, T* out, const W* w, int64_t w_row, int64_t w_depth, const T* x, const T* keep = nullptr) {
   constexpr int N = Reach<BM, T>::N, MOST = MANY ? 16 : 12, SOME = 4;
   if (reach.whole) return matmul<BM>(rows, reach.count, out, w, w_row, w_depth, x, keep);
   for (int g = 0; g < BM / N; ++g) {
