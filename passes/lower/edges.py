@@ -51,7 +51,9 @@ def relative(values: Values, test: k.Value, index: str) -> k.Value:
     if len(own) != 1 or (k.Coord(index), own[0]) not in terms or far:
         return test
     others = [(value, -sign * own[0]) for value, sign in terms if value != k.Coord(index)]
-    sides = _from_start(values, index, others) if values.frame.target.kind == "cpu" else _from_tile(values, index, others)
+    sides = (
+        _from_start(values, index, others) if values.frame.target.kind == "cpu" else _from_tile(values, index, others)
+    )
     return replace(test, args=sides if own[0] > 0 else sides[::-1])
 
 
