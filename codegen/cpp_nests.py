@@ -41,16 +41,15 @@ class Nests(Lanes):
             order = sorted(order, key=lambda axis: axis == self.part)
         for axis in reversed(tuple(order)):
             step = f"{axis}_ += LANES" if self.wide and axis == self.parallel else f"++{axis}_"
-            lo, hi = self._ends_of(axis)
-            lines = [f"for (int {axis}_ = {lo}; {axis}_ < {hi}; {step})", *indented(lines)]
+            lines = [f"for (int {self._range(axis)}; {step})", *indented(lines)]
         return lines
 
-    def _ends_of(self, axis: str) -> tuple[str, str]:
+    def _range(self, axis: str) -> str:
         """Where a loop over an axis begins and ends."""
         if not self.wide or axis != self.part:
-            return "0", self._count(axis)
-        lanes = f"<LANES>({self.parallel}_)"
-        return f"{axis}_reach.from{lanes}", f"{axis}_reach.to{lanes}"
+            return f"{axis}_ = 0; {axis}_ < {self._count(axis)}"
+        from_, to = (f"{axis}_reach.{word}({self.parallel}_, LANES)" for word in ("from", "to"))
+        return f"{axis}_ = {from_}, {axis}_end = {to}; {axis}_ < {axis}_end"
 
     # ---- one value in a nest -----------------------------------------------------------------
 

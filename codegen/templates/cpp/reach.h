@@ -2,6 +2,8 @@
 #pragma once
 #include "narrow.h"
 
+#define ATTNC_ONCE __attribute__((noinline))  // compiled once, however often a kernel asks
+
 namespace attnc {
 
 template <class X> ATTNC_INLINE int64_t row_at(const X* x, int m) { return x[m]; }
@@ -12,7 +14,7 @@ template <int BM, class T> struct Reach {
   static constexpr int N = BYTES / (int)sizeof(T), GROUPS = BM / N;
   int count, low[GROUPS], high[GROUPS];
   bool whole = true;
-  template <class L, class H> Reach(const L& lows, const H& highs, int64_t first, int number) : count(number) {
+  template <class L, class H> ATTNC_ONCE Reach(const L& lows, const H& highs, int64_t first, int number) : count(number) {
     for (int g = 0; g < GROUPS; ++g) {
       int64_t least = row_at(lows, g * N), most = row_at(highs, g * N);
       for (int m = g * N + 1; m < g * N + N; ++m) least = min_(least, row_at(lows, m)), most = max_(most, row_at(highs, m));
@@ -22,14 +24,15 @@ template <int BM, class T> struct Reach {
       whole = whole && low[g] == 0 && high[g] == count;
     }
   }
-  template <int WIDTH> int from(int m) const {
-    int found = low[m / N];
-    for (int g = m / N + 1; g < (m + WIDTH) / N; ++g) found = min_(found, low[g]);
+  // Where those of several vectors of rows begin and end.
+  ATTNC_ONCE int from(int m, int rows) const {
+    int found = count;
+    for (int g = m / N; g < (m + rows) / N; ++g) found = min_(found, low[g]);
     return found;
   }
-  template <int WIDTH> int to(int m) const {
-    int found = high[m / N];
-    for (int g = m / N + 1; g < (m + WIDTH) / N; ++g) found = max_(found, high[g]);
+  ATTNC_ONCE int to(int m, int rows) const {
+    int found = 0;
+    for (int g = m / N; g < (m + rows) / N; ++g) found = max_(found, high[g]);
     return found;
   }
 };
@@ -48,11 +51,11 @@ inline void beside(int vectors, int64_t depth, T* out, int64_t out_row, const W*
 
 // out = the product, whose rows are positions; 0 for what no row of a vector takes of a position that others take.
 template <int BM, class T, class W>
-inline void matmul_reached(const Reach<BM, T>& reach, int64_t depth, T* out, const W* w, int64_t w_row, int64_t w_depth, const T* x) {
+ATTNC_ONCE void matmul_reached(const Reach<BM, T>& reach, int64_t depth, T* out, const W* w, int64_t w_row, int64_t w_depth, const T* x) {
   constexpr int N = Reach<BM, T>::N, WIDE = MANY ? 4 : 2, MOST = WIDE < BM / N ? WIDE : BM / N, ROWS = TOGETHER;
   if (reach.whole || reach.count < ROWS) return matmul<BM>(reach.count, depth, out, w, w_row, w_depth, x);
-  const int last = reach.template to<BM>(0);
-  for (int r = reach.template from<BM>(0); r < last; r += ROWS) {
+  const int last = reach.to(0, BM);
+  for (int r = reach.from(0, BM); r < last; r += ROWS) {
     const int top = min_(r, max_(last - ROWS, 0));
     int begin = BM / N, end = 0;
     for (int g = 0; g < BM / N; ++g)
@@ -68,7 +71,7 @@ inline void matmul_reached(const Reach<BM, T>& reach, int64_t depth, T* out, con
 
 // out = keep * out + the product over positions, of which each vector takes its own.
 template <int BM, class T, class W>
-inline void matmul_over_reached(const Reach<BM, T>& reach, int64_t rows, T* out, const W* w, int64_t w_row, int64_t w_depth, const T* x, const T* keep = nullptr) {
+ATTNC_ONCE void matmul_over_reached(const Reach<BM, T>& reach, int64_t rows, T* out, const W* w, int64_t w_row, int64_t w_depth, const T* x, const T* keep = nullptr) {
   constexpr int N = Reach<BM, T>::N, MOST = MANY ? 16 : 12, SOME = 4;
   if (reach.whole) return matmul<BM>(rows, reach.count, out, w, w_row, w_depth, x, keep);
   for (int g = 0; g < BM / N; ++g) {
