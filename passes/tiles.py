@@ -134,8 +134,9 @@ def _candidates(stream: Stream, target: Target, work: Work) -> Iterator[tuple[in
 
 
 def _weighed(rows: int, keys: int, warps: int, work: Work, target: Target, narrow: bool) -> Choice:
-    whole = work.position_bytes if target.kind == "cpu" else work.turn_bytes  # what a cache keeps, what a program does
-    held, streamed = rows * work.row_bytes, keys * whole
+    cached = target.kind == "cpu"  # where what loops inside a turn come back to should still be
+    held = rows * (work.row_bytes if cached else work.row_held)
+    streamed = keys * (work.position_bytes if cached else work.position_held)
     stages = next((n for n in range(target.stages, 1, -1) if held + n * streamed <= target.onchip), 1)
     operands = held + stages * streamed
     footprint = operands + work.live * 4 * rows * keys + 4 * rows * work.state
@@ -161,7 +162,7 @@ def registers_of(rows: int, keys: int, warps: int, work: Work, target: Target) -
 
     def own(spent: Registers) -> float:
         found = spent.score * (scores if spent.operand else shared) + spent.state * state + spent.further * work.further
-        found += spent.address * keys * work.turn_bytes / (8 * threads)
+        found += spent.address * keys * work.position_held / (8 * threads)
         return found + spent.operand * _operands(rows, keys, threads, work) + spent.fixed + beside
 
     halves, wide = work.products > work.wide_products, work.wide_products > 0

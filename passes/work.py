@@ -24,8 +24,8 @@ BYTES: dict[DType, int] = {"bool": 1, "float16": 2, "bfloat16": 2, "int32": 4, "
 class Work:
     """Per score: matrix products, functions, other operations, bytes read.
 
-    Per position of the stream, or per column: bytes read, and those of them that a turn of the loops inside holds. Per
-    row: bytes of operands, values of state. `live` are the values held at once per score. Where only rows are tiled,
+    Per position of the stream, or per column, and per row: bytes of operands, and those of them that are held while
+    loops inside a turn walk; per row the values of state. `live` are the values held at once per score. Where only rows are tiled,
     each row counts as one score. `walks`: a row's operands stay while a stream of positions goes by; `further` weighs
     what its tiles hold beside one product, one accumulator with columns and no value for each position, `extra` are
     operations beyond those of plain attention, `folds` what loops inside a turn complete for each score, `columns` what
@@ -37,8 +37,9 @@ class Work:
     others: int
     score_bytes: int
     position_bytes: int
-    turn_bytes: int
+    position_held: int
     row_bytes: int
+    row_held: int
     state: int
     live: int
     walks: bool
@@ -76,8 +77,9 @@ def work_of(stream: Stream, cascade: Cascade, dtypes: Mapping[str, DType], exten
         others=counter.times((*counter.others, *counter.folds)) + corrections,
         score_bytes=counter.bytes(row=True, position=True),
         position_bytes=counter.bytes(row=False, position=True),
-        turn_bytes=counter.bytes(row=False, position=True, walked=False),
+        position_held=counter.bytes(row=False, position=True, walked=False),
         row_bytes=counter.bytes(row=True, position=False),
+        row_held=counter.bytes(row=True, position=False, walked=False),
         state=0 if stream.columns else sum(counter.width(item.axes) for item in stream.monoid.parts),
         live=counter.live(),
         walks=stream.stream is not None and stream.columns is None,

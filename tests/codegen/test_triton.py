@@ -106,3 +106,17 @@ def test_the_chunks_of_a_long_inner_axis_have_names_of_their_own() -> None:
     assert "c_lanes = c_first + tl.arange(0, 64)" in source
     assert source.count("o_c") == 1
     assert failures(wide, {"n": 20, "c": 260}, torch.float32, seed=1) == []
+
+
+def test_no_tile_has_three_axes() -> None:
+    """A maximum of values over the keys that a row sees: each key would bring a value for its row and its column."""
+    text = (
+        "attention top(Q[m,e], K[n,e], V[n,f]) -> O:\n"
+        "    S[m,n] = Q * K\n"
+        "    O[m,f] = max[n](V[n,f] where S[m,n] > 0)\n"
+    )
+    top = attnc.compile(text)
+    source = top.kernels("sm_90", "bf16", {"e": 16, "f": 16})["forward"].source
+    assert "for i_n in range(" in source
+    assert "[:, :, None]" not in source
+    assert failures(top, {"m": 20, "n": 17, "e": 8, "f": 4}, torch.float32, seed=2) == []

@@ -89,7 +89,7 @@ def grouped(width: int = 64) -> Work:
 
 def test_what_a_loop_inside_a_turn_walks_is_moved_whole_and_held_one_at_a_time() -> None:
     work = grouped()
-    assert work.position_bytes == 16 * work.turn_bytes == 16 * 2 * (64 + 64)  # 16 keys a group
+    assert work.position_bytes == 16 * work.position_held == 16 * 2 * (64 + 64)  # 16 keys a group
 
 
 def test_what_a_loop_inside_a_turn_computes_counts_every_time() -> None:
