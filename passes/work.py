@@ -25,11 +25,11 @@ class Work:
     """Per score: matrix products, functions, other operations, bytes read.
 
     Per position of the stream, or per column, and per row: bytes of operands, and those of them that are held while
-    loops inside a turn walk; per row the values of state. `live` are the values held at once per score. Where only rows are tiled,
-    each row counts as one score. `walks`: a row's operands stay while a stream of positions goes by; `further` weighs
-    what its tiles hold beside one product, one accumulator with columns and no value for each position, `extra` are
-    operations beyond those of plain attention, `folds` what loops inside a turn complete for each score, `columns` what
-    they read of a position alone.
+    loops inside a turn walk; per row the values of state. `live` are the values held at once per score. Where only rows
+    are tiled, each row counts as one score. `walks`: a row's operands stay while a stream of positions goes by;
+    `further` weighs what its tiles hold beside one product, one accumulator with columns and no value for each
+    position, `extra` are operations beyond those of plain attention, `folds` what loops inside a turn complete for each
+    score, `columns` what they read of a position alone.
     """
 
     dots: tuple[Product, ...]
