@@ -123,9 +123,10 @@ def _ranked(found: list[Choice]) -> list[Choice]:
 def _candidates(stream: Stream, target: Target, work: Work) -> Iterator[tuple[int, int, int]]:
     """Rows and positions from large to small; powers of two, 16 at least. One position where only rows are tiled.
 
-    A warp's part of a matrix product is 16 rows; two share them where several accumulators leave little room.
+    A warp's part of a matrix product is 16 rows; two share them where several accumulators leave little room, or where
+    the unit takes the rows of four warps at once.
     """
-    least = 8 if work.further > CROWDED else 16
+    least = 8 if work.further > CROWDED or target.unit else 16
     for rows in target.rows:
         for keys in target.keys if stream.stream or stream.columns else (1,):
             yield from (
@@ -147,7 +148,7 @@ def _weighed(rows: int, keys: int, warps: int, work: Work, target: Target, narro
         resident = max(1, target.resident(registers, onchip, warps))
     fault = f"{onchip >> 10} KiB of {target.onchip >> 10}" if onchip > target.onchip else ""
     fault = f"{registers} registers" if target.spent and registers > target.registers - CLOSE else fault
-    cycles = _cycles(rows, keys, resident, work, target, narrow)
+    cycles = _cycles(rows, keys, warps, resident, work, target, narrow)
     return Choice(rows, keys, warps, stages, footprint, registers, *cycles, fault, resident)
 
 
@@ -184,11 +185,14 @@ def _operands(rows: int, keys: int, threads: int, work: Work) -> float:
     return most
 
 
-def _cycles(rows: int, keys: int, resident: int, work: Work, target: Target, narrow: bool) -> tuple[float, str]:
+def _cycles(
+    rows: int, keys: int, warps: int, resident: int, work: Work, target: Target, narrow: bool
+) -> tuple[float, str]:
     """Cycles a score on one core or multiprocessor, and what they are spent on; programs side by side share a wait."""
+    copies = _copies(rows, warps, work, target)
     slow = work.wide_products if narrow else work.products
-    matrix = (work.products - slow) / target.multiplies(rows) + slow / target.real
-    vector = work.functions / target.functions + work.others / target.vector
+    matrix = copies * (work.products - slow) / target.multiplies(rows) + slow / target.real
+    vector = copies * (work.functions / target.functions + work.others / target.vector)
     moved = work.moved(rows, keys) / target.chip
     parts = {"matrix products": matrix, "functions": vector, "memory": moved}
     busy = sum(parts.values()) if target.kind == "cpu" else max(parts.values())
@@ -196,6 +200,12 @@ def _cycles(rows: int, keys: int, resident: int, work: Work, target: Target, nar
     turn = TURN[target.kind] / (rows * keys * resident)
     edges = 1 + (rows + keys) / (2 * TYPICAL)
     return (busy + corrections + turn) * edges, max(parts, key=lambda name: parts[name])
+
+
+def _copies(rows: int, warps: int, work: Work, target: Target) -> float:
+    """How many warps compute the same scores: those that a row's product is for have 16 rows each, which few repeat."""
+    united = work.walks and work.products > work.wide_products
+    return max(1.0, 16 * warps / rows) if target.kind != "cpu" and united else 1.0
 
 
 def _reasons(stream: Stream, target: Target, work: Work, best: Choice, found: list[Choice]) -> Iterator[str]:
