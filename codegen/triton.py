@@ -160,7 +160,8 @@ class Writer:
                 hi = f"{hi} * {ONCE}"
             return [f"for i_{name} in range({lo}, {hi}):", *_indented(body)]
         with printer.walking(name, loop.step):
-            body = [f"o_{name} = {name}_first + tl.arange(0, {loop.step})", *self.statements(loop.body)]
+            lanes = f"{printer.lanes(name)} = {name}_first + tl.arange(0, {loop.step})"
+            body = [lanes, *self.statements(loop.body)]
         apart = "specialised" in self.kernel.schedule
         steps = (
             f"tl.range({lo}, {hi}, {loop.step}, warp_specialize=True)" if apart else f"range({lo}, {hi}, {loop.step})"
@@ -239,7 +240,7 @@ class Writer:
         address, _ = self._address(store.tensor, store.subs, axes)
         value = printer.over(store.value, axes)
         if printer.type(store.value).axes != axes:
-            zero = " + ".join(printer.spread(f"(o_{axis} * 0)", (axis,), axes) for axis in axes)
+            zero = " + ".join(printer.spread(f"({printer.lanes(axis)} * 0)", (axis,), axes) for axis in axes)
             value = f"({value}) + ({zero})" if zero else value
         tests = self._edges(axes, whole=True)
         mask = f", mask={' & '.join(tests)}" if tests else ""

@@ -119,6 +119,10 @@ class Printer:
         """Whether an inner axis has lanes beyond its extent."""
         return index in self.inner and self.width(index) != self.axes[index].extent
 
+    def lanes(self, index: str) -> str:
+        """The positions along a tile axis; a loop's chunk of an inner one is named beside the whole."""
+        return f"{index}_lanes" if index in self.inner and self.steps.get(index) else f"o_{index}"
+
     @contextmanager
     def walking(self, index: str, step: int | None) -> Iterator[None]:
         """Inside a loop over the index."""
@@ -155,7 +159,7 @@ class Printer:
             case k.Size(name):
                 return f"{name}_size", ATOM
             case k.Coord(index):
-                return f"o_{index}" if self.tiled(index) else f"i_{index}", ATOM
+                return self.lanes(index) if self.tiled(index) else f"i_{index}", ATOM
             case k.First(index):
                 return f"{index}_first", ATOM
             case k.Last(index):
@@ -173,7 +177,7 @@ class Printer:
 
     def inside(self, index: str) -> tuple[str, int]:
         """The end-of-axis condition of a tile axis."""
-        return f"o_{index} < {self.text(self.axes[index].hi, ADDED)}", COMPARED
+        return f"{self.lanes(index)} < {self.text(self.axes[index].hi, ADDED)}", COMPARED
 
     def within(self, index: str, axes: tuple[str, ...]) -> str:
         """The same over these axes, an atom."""

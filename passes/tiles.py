@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import prod
 
 from attnc.ir.cascade import Cascade
 from attnc.ir.kernel import DType
 from attnc.ir.stage import Stream
-from attnc.ir.target import Target
+from attnc.ir.target import Registers, Target
+from attnc.passes.operations import Side
 from attnc.passes.work import Work, work_of
 
 CROWDED = 50  # registers beside those of one accumulator and its product
 CLOSE = 10  # registers that the estimate may be short of
 EXTRA = 0.18  # registers for each score and operation beyond those of plain attention
+FOLD = 1.5  # registers for each score of a fold that a loop inside a turn completes
+COLUMN = 0.75  # registers for each position of a column that such a loop reads: addresses and a value of a few
 FEW, NEAR = 5, 1.5  # how many tiles are rivals, and how far from the best the model may see them
+FEWER = 0.9  # of the registers of those before it
 TURN = {"cpu": 400.0, "cuda": 600.0, "hip": 600.0}  # cycles to start a turn of the loop, whatever its size
 TYPICAL = 4096  # positions: what tiles waste at the edges of a mask is weighed against a row of this length
 
@@ -81,15 +86,26 @@ def rivals(
 ) -> tuple[Target, ...]:
     """The target narrowed to the tiles of the fewest cycles, the best first: a device may say which is the fastest.
 
-    The model's own choice is also among them with one load less ahead, which leaves room for a second program.
+    The model's own choice is also among them with one load less ahead, which leaves room for a second program. The last
+    are for where it errs: each takes clearly fewer registers than the one before.
     """
-    ranked = _ranked(_weighted(stream, target, dtypes, work_of(stream, cascade, dtypes, extents)))
+    found = _weighted(stream, target, dtypes, work_of(stream, cascade, dtypes, extents))
+    ranked = _ranked(found)
     near = [item for item in ranked[:FEW] if item.cycles <= NEAR * ranked[0].cycles]
     shorter = [replace(ranked[0], stages=ranked[0].stages - 1)] if ranked[0].stages > 1 else []
+    tried = near + shorter + _roomier(near, found)
     return tuple(
         replace(target, rows=(item.rows,), tall=(), keys=(item.keys,), warps=(item.warps,), stages=item.stages)
-        for item in near + shorter
+        for item in tried
     )
+
+
+def _roomier(near: list[Choice], found: list[Choice]) -> list[Choice]:
+    """The fastest candidate with clearly fewer registers than all of these, and so on down to the fewest."""
+    least = FEWER * min(item.registers for item in near)
+    rest = [item for item in found if item.registers < least]
+    first = min(rest, key=lambda item: item.cycles, default=None)
+    return [first, *_roomier([first], rest)] if first is not None else []
 
 
 def _weighted(stream: Stream, target: Target, dtypes: Mapping[str, DType], work: Work) -> list[Choice]:
@@ -107,9 +123,10 @@ def _ranked(found: list[Choice]) -> list[Choice]:
 def _candidates(stream: Stream, target: Target, work: Work) -> Iterator[tuple[int, int, int]]:
     """Rows and positions from large to small; powers of two, 16 at least. One position where only rows are tiled.
 
-    A warp's part of a matrix product is 16 rows; two share them where several accumulators leave little room.
+    A warp's part of a matrix product is 16 rows; two share them where several accumulators leave little room, or where
+    the unit takes the rows of four warps at once, and more where threads multiply by themselves.
     """
-    least = 8 if work.further > CROWDED else 16
+    least = 2 if 0 < work.products == work.wide_products else 8 if work.further > CROWDED or target.unit else 16
     for rows in target.rows:
         for keys in target.keys if stream.stream or stream.columns else (1,):
             yield from (
@@ -118,7 +135,9 @@ def _candidates(stream: Stream, target: Target, work: Work) -> Iterator[tuple[in
 
 
 def _weighed(rows: int, keys: int, warps: int, work: Work, target: Target, narrow: bool) -> Choice:
-    held, streamed = rows * work.row_bytes, keys * work.position_bytes
+    cached = target.kind == "cpu"  # where what loops inside a turn come back to should still be
+    held = rows * (work.row_bytes if cached else work.row_held)
+    streamed = keys * (work.position_bytes if cached else work.position_held)
     stages = next((n for n in range(target.stages, 1, -1) if held + n * streamed <= target.onchip), 1)
     operands = held + stages * streamed
     footprint = operands + work.live * 4 * rows * keys + 4 * rows * work.state
@@ -129,27 +148,51 @@ def _weighed(rows: int, keys: int, warps: int, work: Work, target: Target, narro
         resident = max(1, target.resident(registers, onchip, warps))
     fault = f"{onchip >> 10} KiB of {target.onchip >> 10}" if onchip > target.onchip else ""
     fault = f"{registers} registers" if target.spent and registers > target.registers - CLOSE else fault
-    cycles = _cycles(rows, keys, resident, work, target, narrow)
+    cycles = _cycles(rows, keys, warps, resident, work, target, narrow)
     return Choice(rows, keys, warps, stages, footprint, registers, *cycles, fault, resident)
 
 
 def registers_of(rows: int, keys: int, warps: int, work: Work, target: Target) -> int:
     """The registers of a thread, as the target's compiler spends them; two threads at most share a row's scores."""
-    threads, spent = warps * target.warp, target.spent
-    assert spent is not None, "a GPU has registers"
+    threads = warps * target.warp
     scores, state = rows * keys / threads, rows * work.state / threads
     if not work.walks:
         return int(scores * work.live + state) + 40
-    addresses = keys * work.position_bytes / (8 * threads)
-    own = spent.score * max(scores, keys * 16 / target.warp) + EXTRA * work.extra * scores
-    own += spent.state * state + spent.address * addresses
-    return int(own + spent.further * work.further + spent.fixed)
+    shared = max(scores, keys * 16 / target.warp)
+    beside = (EXTRA * work.extra + FOLD * work.folds) * scores + COLUMN * work.columns * keys
+
+    def own(spent: Registers) -> float:
+        found = spent.score * (scores if spent.operand else shared) + spent.state * state + spent.further * work.further
+        found += spent.address * keys * work.position_held / (8 * threads)
+        return found + spent.operand * _operands(rows, keys, threads, work) + spent.fixed + beside
+
+    halves, wide = work.products > work.wide_products, work.wide_products > 0
+    return int(max(map(own, target.spends(rows, halves=halves, wide=wide))))
 
 
-def _cycles(rows: int, keys: int, resident: int, work: Work, target: Target, narrow: bool) -> tuple[float, str]:
+def _operands(rows: int, keys: int, threads: int, work: Work) -> float:
+    """The most operands of a product of float32 that a thread holds, which takes squares of its result."""
+    most, along = 0.0, {"rows": rows, "keys": keys}
+
+    def length(side: Side) -> int:
+        return side if isinstance(side, int) else along[side]
+
+    for item in work.dots:
+        if item.wide and len(item.sides) == 2:
+            each = prod(map(length, item.sides)) / threads
+            square = 1 if each < 4 else 2 if each < 16 else 4
+            most = max(most, (square + max(square, each / square)) * length(item.summed))
+    return most
+
+
+def _cycles(
+    rows: int, keys: int, warps: int, resident: int, work: Work, target: Target, narrow: bool
+) -> tuple[float, str]:
     """Cycles a score on one core or multiprocessor, and what they are spent on; programs side by side share a wait."""
-    matrix = work.products / (target.matrix if narrow else target.real)
-    vector = work.functions / target.functions + work.others / target.vector
+    copies = _copies(rows, warps, work, target)
+    slow = work.wide_products if narrow else work.products
+    matrix = copies * (work.products - slow) / target.multiplies(rows) + slow / target.real
+    vector = copies * (work.functions / target.functions + work.others / target.vector)
     moved = work.moved(rows, keys) / target.chip
     parts = {"matrix products": matrix, "functions": vector, "memory": moved}
     busy = sum(parts.values()) if target.kind == "cpu" else max(parts.values())
@@ -157,6 +200,12 @@ def _cycles(rows: int, keys: int, resident: int, work: Work, target: Target, nar
     turn = TURN[target.kind] / (rows * keys * resident)
     edges = 1 + (rows + keys) / (2 * TYPICAL)
     return (busy + corrections + turn) * edges, max(parts, key=lambda name: parts[name])
+
+
+def _copies(rows: int, warps: int, work: Work, target: Target) -> float:
+    """How many warps compute the same scores: those that a row's product is for have 16 rows each, which few repeat."""
+    united = work.walks and work.products > work.wide_products
+    return max(1.0, 16 * warps / rows) if target.kind != "cpu" and united else 1.0
 
 
 def _reasons(stream: Stream, target: Target, work: Work, best: Choice, found: list[Choice]) -> Iterator[str]:

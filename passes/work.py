@@ -2,47 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
-from attnc.ir.cascade import Cascade, Choose, Expr, Map, Read, Reduce, Var
+from attnc.ir.cascade import Cascade, Read, Var
 from attnc.ir.indices import free_indices
 from attnc.ir.kernel import DType
 from attnc.ir.node import Node
-from attnc.ir.sizes import whole
 from attnc.ir.stage import Stream
 from attnc.ir.walk import substitute, walk
+from attnc.passes.operations import Operations, Product
 
-FUNCTIONS = frozenset(("exp", "exp2", "log", "log2", "log1p", "expm1", "sigmoid", "softplus", "erf", "gelu", "silu"))
-FUNCTIONS |= {"tanh", "sin", "cos", "pow", "xlogx", "rsqrt", "sqrt"}
 SCORE_TILES = 2  # a tile of scores and one of weights are live at once
 PLAIN_OTHERS = 8  # of causal attention; each further product or accumulator of its backward has two more
 MOST_FURTHER = 100  # registers: of many products a few are live at once
-FREE = frozenset(("real", "int", "stop", "neg"))
 BYTES: dict[DType, int] = {"bool": 1, "float16": 2, "bfloat16": 2, "int32": 4, "float32": 4, "int64": 8, "float64": 8}
 
 
 @dataclass(frozen=True)
 class Work:
-    """Per score: operations of matrix products (a multiply-add is two), functions, other operations, bytes read.
+    """Per score: matrix products, functions, other operations, bytes read.
 
-    Per position of the stream, or per column: bytes read. Per row: bytes of operands, values of state. `live` are
-    the values held at once per score. Where only rows are tiled, each row counts as one score. `walks`: a row's
-    operands stay while a stream of positions goes by; `further` weighs what its tiles hold beside one product, one
-    accumulator with columns and no value for each position, `extra` are operations beyond those of plain attention.
+    Per position of the stream, or per column, and per row: bytes of operands, and those of them that are held while
+    loops inside a turn walk; per row the values of state. `live` are the values held at once per score. Where only rows
+    are tiled, each row counts as one score. `walks`: a row's operands stay while a stream of positions goes by;
+    `further` weighs what its tiles hold beside one product, one accumulator with columns and no value for each
+    position, `extra` are operations beyond those of plain attention, `folds` what loops inside a turn complete for each
+    score, `columns` what they read of a position alone.
     """
 
-    products: int
+    dots: tuple[Product, ...]
     functions: int
     others: int
     score_bytes: int
     position_bytes: int
+    position_held: int
     row_bytes: int
+    row_held: int
     state: int
     live: int
     walks: bool
     further: int
     extra: int
+    folds: int
+    columns: int
+
+    @property
+    def products(self) -> int:
+        """Operations of matrix products: a multiply-add is two."""
+        return sum(2 * item.terms for item in self.dots)
+
+    @property
+    def wide_products(self) -> int:
+        """Those of products of float32."""
+        return sum(2 * item.terms for item in self.dots if item.wide)
 
     def moved(self, rows: int, keys: int) -> float:
         """The bytes read for a score of a tile."""
@@ -51,116 +65,85 @@ class Work:
 
 def work_of(stream: Stream, cascade: Cascade, dtypes: Mapping[str, DType], extents: Mapping[str, int]) -> Work:
     """The work of a stream per score, position and row; a tensor without a type counts as float32."""
-    counter = _Counter(stream, cascade, dtypes, extents)
     lifts = [lift for item in stream.monoid.parts for lift in item.lifts]
     shifted: dict[Node, Node] = {Var(item.shifted): item.lifts[0].body for item in stream.monoid.gauges if item.lifts}
     exprs = dict.fromkeys(substitute(expr, shifted) for lift in lifts for expr in (lift.body, *lift.when))
-    others = counter.others(exprs) + 2 * len(stream.monoid.gauges) + len(stream.monoid.accumulators)
-    usual = PLAIN_OTHERS + 2 * (counter.pairs(exprs) + counter.wide() - 2)
+    counter = _Counter(stream, cascade, dtypes, extents, tuple(exprs))
+    corrections = 2 * len(stream.monoid.gauges) + len(stream.monoid.accumulators)
+    usual = PLAIN_OTHERS + 2 * (counter.pairs + counter.wide - 2)
     return Work(
-        products=counter.products(exprs),
-        functions=counter.functions(exprs),
-        others=others,
-        score_bytes=counter.bytes(exprs, row=True, position=True),
-        position_bytes=counter.bytes(exprs, row=False, position=True),
-        row_bytes=counter.bytes(exprs, row=True, position=False),
+        dots=(*counter.inner_products(), *counter.outer_products()),
+        functions=counter.times(counter.functions),
+        others=counter.times((*counter.others, *counter.folds)) + corrections,
+        score_bytes=counter.bytes(row=True, position=True),
+        position_bytes=counter.bytes(row=False, position=True),
+        position_held=counter.bytes(row=False, position=True, walked=False),
+        row_bytes=counter.bytes(row=True, position=False),
+        row_held=counter.bytes(row=True, position=False, walked=False),
         state=0 if stream.columns else sum(counter.width(item.axes) for item in stream.monoid.parts),
-        live=counter.live(exprs),
+        live=counter.live(),
         walks=stream.stream is not None and stream.columns is None,
-        further=counter.further(exprs),
-        extra=max(0, others + 3 * counter.integers(exprs) - usual),
+        further=counter.further(),
+        extra=max(0, len(counter.others) + corrections + 3 * counter.integers() - usual),
+        folds=len(counter.folds),
+        columns=counter.columns(),
     )
 
 
 @dataclass(frozen=True)
-class _Counter:
-    stream: Stream
-    cascade: Cascade
-    dtypes: Mapping[str, DType]
-    extents: Mapping[str, int]
+class _Counter(Operations):
+    """What it reads and holds besides."""
 
-    @property
-    def _positions(self) -> frozenset[str]:
-        if self.stream.columns is not None:
-            return frozenset((self.stream.columns,))
-        return frozenset(item.index for item in self.stream.monoid.segments if item.index is not None)
-
-    def width(self, indices: Iterable[str]) -> int:
-        """How many values the inner ones among these indices make."""
-        total = 1
-        segments = {item.index for item in self.stream.monoid.segments}
-        outer = {*self.stream.tiled, *self.stream.grid, *segments}
-        for index in indices:
-            if index not in outer:
-                item = self.cascade.range(index)
-                total *= max(1, whole(item.hi, self.extents) - whole(item.lo, self.extents))
-        return total
-
-    def products(self, exprs: Iterable[Expr]) -> int:
-        """Two operations for each term of an inner sum, and for each column of an accumulator with columns."""
-        sums = {node for expr in exprs for node in walk(expr) if isinstance(node, Reduce)}
-        inner = sum(2 * self.width(node.over) for node in sums)
-        return inner + sum(
-            2 * width for item in self.stream.monoid.accumulators if (width := self.width(item.axes)) > 1
-        )
-
-    def functions(self, exprs: Iterable[Expr]) -> int:
-        """Functions of scores, equal ones once."""
-        return sum(isinstance(node, Map) and node.op in FUNCTIONS for node in self._on_scores(exprs))
-
-    def others(self, exprs: Iterable[Expr]) -> int:
-        """The remaining operations on scores."""
-        known = FUNCTIONS | FREE
-        return sum(isinstance(node, Choose) or node.op not in known for node in self._on_scores(exprs))
-
-    def _on_scores(self, exprs: Iterable[Expr]) -> set[Map | Choose]:
-        nodes = (node for expr in exprs for node in walk(expr) if isinstance(node, Map | Choose))
-        if self.stream.stream is None and self.stream.columns is None:
-            return {node for node in nodes if self._of_row(node)}
-        return {node for node in nodes if free_indices(node) & self._positions and self._of_row(node)}
-
-    def _of_row(self, node: Expr) -> bool:
-        return self.stream.parallel is None or self.stream.parallel in free_indices(node)
-
-    def bytes(self, exprs: Iterable[Expr], *, row: bool, position: bool) -> int:
-        """The bytes of reads that vary with the row, with the position, or with both, whole along inner axes."""
-        total = 0
-        for node in self._reads(exprs):
+    def bytes(self, *, row: bool, position: bool, walked: bool = True) -> int:
+        """The bytes of reads that vary with the row, with the position, or with both, along inner axes: whole ones, or
+        with what loops inside a turn have `walked` left out.
+        """
+        total, out = 0, frozenset() if walked else self.walked.indices
+        for node in self._reads:
             free = free_indices(node)
-            if (self.stream.parallel in free, bool(free & self._positions)) == (row, position):
-                total += BYTES[self.dtypes.get(node.tensor, "float32")] * self.width(free)
+            if (self.stream.parallel in free, bool(free & self.positions)) == (row, position):
+                total += BYTES[self.dtypes.get(node.tensor, "float32")] * self.width(free - out)
         return total
 
-    def live(self, exprs: Iterable[Expr]) -> int:
+    def live(self) -> int:
         """A score and a weight; of a pair its products, its operands and what is kept; of a row all that it reads."""
         columns = self.stream.columns
         if columns is None:
-            rows = (self.width(free_indices(node)) for node in self._reads(exprs))
+            rows = (self.width(free_indices(node)) for node in self._reads)
             return SCORE_TILES if self.stream.stream is not None else sum(rows)
-        sums = {node for expr in exprs for node in walk(expr) if isinstance(node, Reduce)}
-        pairs = [node for node in (*sums, *self._reads(exprs)) if {self.stream.parallel, columns} <= free_indices(node)]
+        pairs = [node for node in (*self.sums, *self._reads) if {self.stream.parallel, columns} <= free_indices(node)]
         return max(SCORE_TILES, len(pairs)) + len(self.stream.monoid.accumulators)
 
-    def integers(self, exprs: Iterable[Expr]) -> int:
+    def columns(self) -> int:
+        """Reads in loops inside a turn of one value for each position."""
+        along = [free for free in map(free_indices, self._reads) if free & self.positions & self.axes]
+        return sum(
+            self.stream.parallel not in free and self.width(free - self.walked.indices) == 1 < self.width(free)
+            for free in along
+        )
+
+    def integers(self) -> int:
         """Reads of 64-bit integers along the positions: comparisons of pairs take two registers a side."""
-        found = (node for node in self._reads(exprs) if free_indices(node) & self._positions)
+        found = (node for node in self._reads if free_indices(node) & self.positions)
         return sum(self.dtypes.get(node.tensor) == "int64" for node in found)
 
-    def pairs(self, exprs: Iterable[Expr]) -> int:
+    @cached_property
+    def pairs(self) -> int:
         """Inner sums that rows and positions share."""
-        sums = {node for expr in exprs for node in walk(expr) if isinstance(node, Reduce)}
-        return sum(self._of_row(node) and bool(free_indices(node) & self._positions) for node in sums)
+        return sum(map(self.of_pair, self.sums))
 
+    @property
     def wide(self) -> int:
         """Accumulators with columns."""
-        return sum(self.width(item.axes) > 1 for item in self.stream.monoid.accumulators)
+        return len(self.with_columns)
 
-    def further(self, exprs: Iterable[Expr]) -> int:
+    def further(self) -> int:
         """Registers for products of pairs after the first, for values of a position, for accumulators with columns."""
-        along = [one for one in map(free_indices, self._reads(exprs)) if one & self._positions]
+        along = [one for one in map(free_indices, self._reads) if one & self.positions]
         vectors = sum(self.width(one) == 1 and self.stream.parallel not in one for one in along)
-        further = 15 * max(0, self.pairs(exprs) - 1) + 10 * vectors + 35 * max(0, self.wide() - 1)
+        further = 15 * max(0, self.pairs - 1) + 10 * vectors + 35 * max(0, self.wide - 1)
         return min(MOST_FURTHER, further)
 
-    def _reads(self, exprs: Iterable[Expr]) -> set[Read]:
-        return {node for expr in exprs for node in walk(expr) if isinstance(node, Read)}
+    @cached_property
+    def _reads(self) -> set[Read]:
+        return {node for expr in self.exprs for node in walk(expr) if isinstance(node, Read)}

@@ -14,7 +14,8 @@ from attnc.diagnostics import error
 @dataclass(frozen=True, slots=True)
 class Registers:
     """What a thread's registers are spent on, as measured on compiled kernels: for each of its scores, its values of
-    state, its addresses of 16 streamed bytes, for each further product, vector or accumulator, and in any case.
+    state, its addresses of 16 streamed bytes, for each further product, vector or accumulator, and in any case; for
+    each operand of a product.
     """
 
     score: float
@@ -22,6 +23,7 @@ class Registers:
     address: float
     further: float
     fixed: float
+    operand: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +33,9 @@ class Target:
     Rates are per cycle and core or multiprocessor: `matrix` operations of 16-bit products (a multiply-add is two),
     `real` of float32 ones, `functions` exponentials and the like, `vector` other operations, `chip` bytes from the
     cache that all share. `rows` and `keys` are the tile sides to choose from. To GPUs belong the numbers of `warps` a
-    program may have, the `stages` of loads ahead, the `registers` of a thread, what it has `spent` on what, the `pool`
-    of a multiprocessor, and the words of a `schedule` that it `has`: under every one a kernel computes the same. Where
+    program may have, the `stages` of loads ahead, the `registers` of a thread, what it has `spent` on what, the rows
+    that its matrix `unit` takes at once (tiles of fewer are multiplied as before there was one), the `pool` of a
+    multiprocessor, and the words of a `schedule` that it `has`: under every one a kernel computes the same. Where
     it is `persistent`, as many programs as the machine holds at once walk over all tiles, the longest first; with
     `descriptors` loops read whole tiles by the copy engine, where a tensor's layout allows; where it is `specialised`,
     warps of their own copy what others compute on.
@@ -62,6 +65,7 @@ class Target:
     alone: bool = False
     narrow: tuple[str, ...] = ("float16", "bfloat16")
     tall: tuple[int, ...] = ()
+    unit: int = 0
 
     def resident(self, registers: int, shared: int, warps: int) -> int:
         """How many programs a multiprocessor holds at once."""
@@ -79,6 +83,18 @@ class Target:
             words = tuple(compress(self.has, chosen))
             if words != self.schedule:
                 yield replace(self, schedule=words)
+
+    def spends(self, rows: int, *, halves: bool, wide: bool) -> tuple[Registers, ...]:
+        """What registers are spent on by tiles of so many rows with products of 16-bit operands, and of `wide` ones."""
+        assert self.spent is not None, "a GPU has registers"
+        own = _FRAGMENTS if halves and rows < self.unit else self.spent
+        if not wide or self.kind == "hip":  # whose units multiply float32 too
+            return (own,)
+        return (own, _THREADS) if halves else (_THREADS,)
+
+    def multiplies(self, rows: int) -> float:
+        """The rate of 16-bit products by tiles of so many rows."""
+        return self.matrix if rows >= self.unit else min(self.matrix, FRAGMENTS_RATE)
 
     @property
     def few(self) -> int:
@@ -131,10 +147,12 @@ def _with_few_rows(target: Target, rows: int) -> Target:
 
 
 THREADS = 2048  # of a multiprocessor
+FRAGMENTS_RATE = 2048  # operations per cycle of products whose operands pass through registers
 _FRAGMENTS = Registers(1.5, 1.0, 1.0, 0.3, 138)  # operands of products pass through registers
 _WARPGROUPS = Registers(1.5, 1.0, 1.0, 0.8, 82)  # operands are read where they are shared
 _TENSORS = Registers(2.5, 0.5, 1.5, 1.0, 40)  # sums of products have a memory of their own
 _WAVES = Registers(1.2, 0.25, 10, 4.0, 90)  # every wave holds what is streamed
+_THREADS = Registers(1.5, 1.0, 1.0, 0.3, 16, 0.5)  # each thread multiplies what it holds
 _GPU = ((128, 64, 32, 16), (128, 64, 32, 16))
 _WALKS = ("persistent",)
 _COPIES = ("persistent", "descriptors")
@@ -147,7 +165,8 @@ def _cuda(
     """What differs from one to the next."""
     rates, warps = (matrix, 256, 16, 128, chip), (4, 8)
     target = Target(f"sm_{capability}", "cuda", kilobytes << 10, *rates, *_GPU, 32, warps, stages, 255, 1 << 16)
-    return replace(target, spent=spent, capability=capability, has=has)
+    unit = 64 if spent is not _FRAGMENTS else 0
+    return replace(target, spent=spent, unit=unit, capability=capability, has=has)
 
 
 # A CPU's rates are those of a core with AVX-512; the 16-bit rate is float32's, since operands are widened.

@@ -15,6 +15,7 @@ from attnc.ir.walk import walk
 from attnc.passes.lower.base2 import LOG2E, in_base_2, powers_of_two
 from attnc.passes.lower.contract import total
 from attnc.passes.lower.edges import absorbed, ends_with, relative
+from attnc.passes.lower.inner import NeedsPointsError
 from attnc.passes.lower.lanes import along, selected
 from attnc.passes.lower.products import factors
 from attnc.passes.lower.values import Values
@@ -188,7 +189,14 @@ class Folding:
         scale, score = self._scaled(values.real_of(powers_of_two(lift.body)))
         if test is not None:
             score = selected(values, score, test, "max")
+        self._flat(score, index)
         return scale, values.scope.let(self._named(gauge, "s"), score, lift.body.span)
+
+    def _flat(self, value: k.Value, index: str | None) -> None:
+        """No tile of a GPU has three axes, the stream among them; a CPU takes the third point by point as it is."""
+        axes = self.values.scope.axes(value)
+        if self.values.frame.target.kind != "cpu" and len(axes) > 2 and index in axes:
+            raise NeedsPointsError
 
     def _scaled(self, score: k.Value) -> tuple[k.Const, k.Value]:
         """A score as a positive constant times the rest."""
@@ -251,6 +259,7 @@ class Folding:
         value = self._typed(values.of(body), self.state_type(item).dtype)
         if test is not None:
             value = selected(values, value, test, item.op)
+        self._flat(value, tiled)
         if tiled is not None and item.op == "prod" and tiled not in scope.axes(value):
             value = selected(values, value, k.Inside(tiled), item.op)
         return along(values, value, tiled, item.op, body.span) if tiled in scope.axes(value) and tiled else value

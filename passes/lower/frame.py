@@ -18,6 +18,7 @@ from attnc.ir.stage import Stream, inner_indices
 from attnc.ir.target import Target
 from attnc.ir.types import type_of, types_of
 from attnc.ir.walk import walk
+from attnc.passes.operations import operand_types
 from attnc.passes.tiles import Tiles
 
 _WORDS = {"//": "_div_", "%": "_mod_", "-": "_minus_", "+": "_plus_", "*": "_times_"}
@@ -54,8 +55,7 @@ class Frame:
     @cached_property
     def operand_types(self) -> frozenset[DType]:
         """The types of the real inputs that have an inner axis."""
-        given = (item for item in self.cascade.inputs if item.type == "real" and {*item.indices} & {*self.inner})
-        return frozenset(self.dtypes[item.name] for item in given if item.name in self.dtypes)
+        return operand_types(self.stream, self.cascade, self.dtypes)
 
     @cached_property
     def scales_first(self) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -23,6 +24,7 @@ from typing import Any
 
 import attnc
 from attnc.codegen.offline import Resources, identity
+from attnc.codegen.triton_values import Printer
 from attnc.library import standard_attentions
 from attnc.runtime.explain_backward import whole_backward
 from attnc.runtime.folder import entry as described
@@ -108,7 +110,16 @@ def row(kernel: GeneratedKernel, *, make: bool = True) -> Row:
     """The kernel that a call would settle on: what it is, takes, and is made of."""
     kernel = chosen(kernel, lambda item: over(item, _resources(item, make)))
     counted = {name: value for name, value in facts(kernel, make=make).items() if name in ("matrix", "loop")}
-    return described(kernel, _resources(kernel, make)) | {"report": told(kernel, counted)}
+    found = described(kernel, _resources(kernel, make)) | {"report": told(kernel, counted)}
+    return found | {"fewest_rows": fewest_rows(kernel)}
+
+
+def fewest_rows(kernel: GeneratedKernel) -> int | None:
+    """The rows of the matrix product with the fewest, by its first operand; None where there is no product."""
+    printer = Printer(kernel.signature)
+    operands = re.findall(r"tl\.dot\((tl\.trans\()?b_(\w+)", kernel.source)
+    sides = (printer.named[name].axes[-1 if turned else 0] for turned, name in operands)
+    return min(map(printer.width, sides), default=None)
 
 
 def _resources(kernel: GeneratedKernel, make: bool) -> Resources:

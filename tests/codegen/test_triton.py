@@ -95,3 +95,28 @@ def test_the_turns_of_an_inner_loop_with_products_are_not_known_to_the_compiler(
     (spec,) = (path for path in EXAMPLES if path.stem == "08_grouped_softmax")
     source = attnc.load(spec).kernels("sm_80", "bf16", {"e": 128, "f": 128})["forward"].source
     assert source.count("for i_u in range(0, 16 * tl.num_programs(1)):") == 6
+
+
+def test_the_chunks_of_a_long_inner_axis_have_names_of_their_own() -> None:
+    """A loop must not give a name lanes of another number: Triton refuses that, the interpreter does not."""
+    text = "attention wide(X[n,c], M[n]) -> Y:\n    Y[n] = sum[c]((X - M) * (X - M))\n"
+    wide = attnc.compile(text)
+    source = wide.kernels("sm_90", "bf16", {"c": 260})["forward"].source
+    assert "o_c = tl.arange(0, 512)" in source
+    assert "c_lanes = c_first + tl.arange(0, 64)" in source
+    assert source.count("o_c") == 1
+    assert failures(wide, {"n": 20, "c": 260}, torch.float32, seed=1) == []
+
+
+def test_no_tile_has_three_axes() -> None:
+    """A maximum of values over the keys that a row sees: each key would bring a value for its row and its column."""
+    text = (
+        "attention top(Q[m,e], K[n,e], V[n,f]) -> O:\n"
+        "    S[m,n] = Q * K\n"
+        "    O[m,f] = max[n](V[n,f] where S[m,n] > 0)\n"
+    )
+    top = attnc.compile(text)
+    source = top.kernels("sm_90", "bf16", {"e": 16, "f": 16})["forward"].source
+    assert "for i_n in range(" in source
+    assert "[:, :, None]" not in source
+    assert failures(top, {"m": 20, "n": 17, "e": 8, "f": 4}, torch.float32, seed=2) == []

@@ -10,8 +10,8 @@ from attnc.ir.cascade import Cascade
 from attnc.ir.kernel import DType
 from attnc.ir.stage import Stream
 from attnc.ir.target import TARGETS, Target, find_target
-from attnc.passes.tiles import Tiles, choose_tiles, registers_of
-from attnc.passes.work import work_of
+from attnc.passes.tiles import Tiles, choose_tiles, registers_of, rivals
+from attnc.passes.work import Work, work_of
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("[01]*.attn"))[:11]
 
@@ -77,3 +77,84 @@ def test_less_memory_gives_smaller_tiles_and_says_what_the_larger_would_need() -
     small = chosen(example("causal"), replace(find_target("sm_90"), onchip=64 << 10), 128)
     assert (small.stages, small.parallel * small.stream) < (whole.stages, whole.parallel * whole.stream)
     assert "would need" in small.lines[-1]
+
+
+# ---- loops inside a turn ------------------------------------------------------------------------
+
+
+def grouped(width: int = 64) -> Work:
+    stream, cascade = stage(example("grouped"))
+    return work_of(stream, cascade, dict.fromkeys("QKV", "bfloat16"), {"e": width, "f": width})
+
+
+def test_what_a_loop_inside_a_turn_walks_is_moved_whole_and_held_one_at_a_time() -> None:
+    work = grouped()
+    assert work.position_bytes == 16 * work.position_held == 16 * 2 * (64 + 64)  # 16 keys a group
+
+
+def test_what_a_loop_inside_a_turn_computes_counts_every_time() -> None:
+    work = grouped()
+    assert work.products == 16 * (2 * 64 + 2 * 64)
+    assert work.functions == 16 + 1  # of every key, and of its group
+    assert work.folds == 2  # the best key, the sum of the keys' weights
+
+
+def test_a_sum_over_a_function_of_three_indices_is_no_matrix_product() -> None:
+    additive = attnc.compile(
+        "attention additive(Q[m,e], K[n,e], V[n,f]) -> O:\n"
+        "    S[m,n] = sum[e](tanh(Q[m,e] + K[n,e]))\n"
+        "    O[m,f] = sum[n](softmax[n](S) * V)\n"
+    ).program()
+    work = work_of(additive.streams[-1], additive.explicit, {}, {"e": 32, "f": 16})
+    assert work.products == 2 * 16
+    assert work.functions == 32 + 1
+    assert work.columns == 1  # K, a feature at a time
+
+
+def test_groups_of_keys_do_not_need_a_small_tile() -> None:
+    for name in ("sm_90", "sm_100"):
+        assert chosen(example("grouped"), find_target(name), 128).parallel >= find_target(name).unit
+
+
+# ---- products of float32 ------------------------------------------------------------------------
+
+
+def registers(target: str, dtype: DType, rows: int, keys: int) -> int:
+    stream, cascade = stage(example("causal"))
+    work = work_of(stream, cascade, dict.fromkeys("QKV", dtype), {"e": 64, "f": 64})
+    return registers_of(rows, keys, 4, work, find_target(target))
+
+
+@pytest.mark.parametrize("target", ["sm_80", "sm_90", "sm_100"])
+def test_threads_that_multiply_float32_themselves_hold_the_operands(target: str) -> None:
+    assert registers(target, "float32", 64, 64) > 400 > registers(target, "bfloat16", 64, 64)
+    assert registers(target, "float32", 32, 16) < find_target(target).registers
+
+
+def test_a_unit_that_multiplies_float32_leaves_the_registers_as_they_are() -> None:
+    stream, cascade = stage(example("causal"))
+    wide = chosen(example("causal"), find_target("gfx942"), 64, "float32")
+    assert (wide.parallel, wide.stream) >= (64, 64)
+    assert all(item.wide for item in work_of(stream, cascade, {}, {"e": 64, "f": 64}).dots)
+
+
+@pytest.mark.parametrize("name", ["sm_90", "sm_100"])
+def test_tiles_of_fewer_rows_than_the_matrix_unit_takes_are_slower(name: str) -> None:
+    target = find_target(name)
+    whole = chosen(example("causal"), replace(target, rows=(64,), tall=()), 64)
+    half = chosen(example("causal"), replace(target, rows=(32,), tall=()), 64)
+    assert half.cycles > 1.2 * whole.cycles
+
+
+# ---- where the model errs -----------------------------------------------------------------------
+
+
+def test_the_last_rivals_take_ever_fewer_registers() -> None:
+    stream, cascade = stage(example("causal"))
+    dtypes: dict[str, DType] = dict.fromkeys("QKV", "bfloat16")
+    target, extents = find_target("sm_90"), {"e": 64, "f": 64}
+    work = work_of(stream, cascade, dtypes, extents)
+    tried = rivals(stream, cascade, target, dtypes, extents)
+    spent = [registers_of(item.rows[0], item.keys[0], item.warps[0], work, target) for item in tried]
+    least = [min(spent[: place + 1]) for place in range(len(spent))]
+    assert least[-1] == spent[-1] < 0.9 * min(spent[:5])
