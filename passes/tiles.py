@@ -115,9 +115,10 @@ def _weighted(stream: Stream, target: Target, dtypes: Mapping[str, DType], work:
 
 
 def _ranked(found: list[Choice]) -> list[Choice]:
-    """The candidates that fit, the best first; the smallest where none does."""
+    """The candidates that fit, the best first; where none does the smallest, then those of the fewest registers."""
     fitting = [item for item in found if not item.fault]
-    return sorted(fitting, key=lambda item: (item.cycles, item.footprint, item.registers)) or [found[-1]]
+    best = sorted(fitting, key=lambda item: (item.cycles, item.footprint, item.registers))
+    return best or [found[-1], *sorted(found[:-1], key=lambda item: (item.registers, item.cycles))]
 
 
 def _candidates(stream: Stream, target: Target, work: Work) -> Iterator[tuple[int, int, int]]:
