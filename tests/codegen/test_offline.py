@@ -30,8 +30,9 @@ def check(row: Row, target: str) -> None:
 
 
 def units(row: Row, target: str) -> tuple[str, ...]:
-    """The instructions of the matrix unit, and of the one before it where a product has fewer rows than it takes."""
-    few = row["fewest_rows"] is not None and row["fewest_rows"] < find_target(target).unit
+    """The instructions of the matrix unit; backward of the one before, where a product has fewer rows than it takes."""
+    rows = row["fewest_rows"] if row["role"].startswith("backward") else None
+    few = rows is not None and rows < find_target(target).unit
     return (UNITS[target], UNITS["sm_80"]) if few else (UNITS[target],)
 
 
