@@ -111,7 +111,7 @@ def test_examples_have_the_definition_s_tangents(file: Path) -> None:
     assert {run.backend for run in attention.last_run.tangent} == {"cpp"}
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.exhaustive)], ids=str)
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
 def test_examples_in_other_types(file: Path, dtype: torch.dtype) -> None:
     attention = attnc.load(file)

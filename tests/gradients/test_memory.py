@@ -14,6 +14,7 @@ from attnc.runtime.draw import draw
 from tests.runtime.test_memory import Largest
 
 ROOT = Path(__file__).parents[2]
+PLAIN = ("01_causal_softmax", "02_alibi")
 SIZES = {"b": 2, "h": 4, "g": 2, "m": 40, "n": 48, "e": 16, "f": 24}
 ROWS, OUTPUT = (2, 4, 40), (2, 4, 40, 24)
 LENGTH, HEADS, WIDTH = 8192, 4, 64
@@ -56,7 +57,9 @@ print(json.dumps({"inputs": sum(t.nbytes for t in inputs), "gradients": sum(t.nb
 """
 
 
-@pytest.mark.parametrize("name", ["01_causal_softmax", "02_alibi", "05_sigmoid", "07_differential"])
+@pytest.mark.parametrize(
+    "name", ["05_sigmoid", "07_differential", *(pytest.param(n, marks=pytest.mark.exhaustive) for n in PLAIN)]
+)
 def test_peak_memory_is_that_of_what_is_given_held_and_returned(name: str) -> None:
     spec = ROOT / "examples" / f"{name}.attn"
     command = [sys.executable, "-c", MEASURE, str(spec), str(HEADS), str(WIDTH), str(LENGTH)]

@@ -67,7 +67,7 @@ def test_examples_by_differences(file: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:attnc")
-@pytest.mark.parametrize("text", [GATED, LEARNS], ids=["gated", "learns"])
+@pytest.mark.parametrize("text", [GATED, pytest.param(LEARNS, marks=pytest.mark.exhaustive)], ids=["gated", "learns"])
 def test_recurrences_by_differences(text: str) -> None:
     attention = attnc.compile(text)
     inputs = given(attention)

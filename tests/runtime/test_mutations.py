@@ -17,7 +17,7 @@ from tests.runtime.mutate import mutants
 
 EXTENT = 4
 BUGS = ("A901", "A902")
-QUICK, ALL = 200, 2000
+QUICK, ALL = 100, 2000
 
 
 def examples(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]:

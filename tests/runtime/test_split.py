@@ -75,7 +75,9 @@ def kept(attention: Attention, inputs: Tensors, target: str = "cpu") -> list[int
     return [run.spans for run in runs if run.plan == "split"]
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.bfloat16, pytest.param(torch.float64, marks=pytest.mark.exhaustive)], ids=str
+)
 @pytest.mark.parametrize("spec", EXAMPLES, ids=lambda path: path.stem)
 def test_examples_in_three_spans(spec: Path, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATTNC_SPANS", "3")
