@@ -153,7 +153,7 @@ class Lowering:
         test = self.scope.let("whole", k.Map("and", (found.every(self.values), inside)))
         known = self.folding.told
         with self.scope.block(segment.index, loop=False) as whole:
-            self.folding.told = (*known, *tests)
+            self.folding.told = tests if piece.cut else (*known, *tests)  # a cut tile need not hold what others do
             self.folding.fold(number, segment.index, cut=False)
         self.values.masks, self.folding.told = (), known
         with self.scope.block(segment.index, loop=False) as rest:

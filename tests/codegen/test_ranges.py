@@ -72,11 +72,23 @@ def test_scores_are_computed_once_where_a_condition_is_on_them() -> None:
 
 
 @pytest.mark.parametrize("target", ["cpu", "sm_90"])
-def test_conditions_on_scores_keep_the_contract(target: str) -> None:
-    text = HEAD + BODY.format(test="n <= m and sum[e](Q * K) > 0")
+@pytest.mark.parametrize("test", ["n <= m and sum[e](Q * K) > 0", "x == y and (n <= m or sum[e](Q * K) > 0)"])
+def test_conditions_on_scores_keep_the_contract(test: str, target: str) -> None:
+    text = HEAD + BODY.format(test=test)
     attention, inputs = attnc.compile(text, strict=True), drawn("sorted")
     found = outputs_on(attention, inputs, target)["O"]
     reference = references(attention.program().stated, inputs, {"O": found.dtype})["O"]
     assert judge("O", found, reference).passed
     shape = {"b": 2, "h": 2, "m": 70, "n": 90, "e": 8, "f": 8}
     assert run_gradients(attention, shape, 3, target=target).failures == ()
+
+
+@pytest.mark.parametrize("target", ["cpu", "sm_90"])
+def test_a_tile_of_one_document_keeps_the_conditions_that_ranges_say_nothing_of(target: str) -> None:
+    scores = "    S[b,h,m,n] = sum[e](Q * K) where x == y\n"
+    rest = "    A[b,h,m,n] = softmax[n](S where n <= m or sum[e](Q * K) > 0)\n    O[b,h,m,f] = A * V\n"
+    attention, inputs = attnc.compile(HEAD + scores + rest, strict=True), drawn("sorted")
+    inputs |= {name: torch.zeros_like(inputs[name]) for name in ("x", "y")}
+    found = outputs_on(attention, inputs, target)["O"]
+    reference = references(attention.program().stated, inputs, {"O": found.dtype})["O"]
+    assert judge("O", found, reference).passed
