@@ -51,6 +51,7 @@ def render(kernel: Kernel) -> str:
             header=[line.rstrip() for line in header],
             lanes=writer.lanes(),
             places=writer.places(),
+            thread=writer.printer.kept,
             jobs=writer.jobs(body),
             body=body,
         )
@@ -168,9 +169,10 @@ class Writer:
                 lines.append(f"auto& v_{item.name} = v_{instead[item.name]};")
             elif item.name in group.stored:
                 lines += self.printer.declare(item.name)
-        lines += self.printer.together(group.made, group.stored)
-        turned = [item.name for item in group.made if item.name in group.stored]
-        return lines + [line for name in turned for line in self.printer.turn(name)]
+        made = [item.name for item in group.made if item.name in group.stored]
+        lines += [self.printer.opened(name) for name in made if name in group.paired]
+        lines += self.printer.together(group.made, group.stored, group.paired)
+        return lines + [line for name in made if name not in group.paired for line in self.printer.turn(name)]
 
     def _comment(self, statement: k.Statement) -> list[str]:
         span = statement.span

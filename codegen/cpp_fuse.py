@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,12 +16,14 @@ class Group:
     """Values of one shape and reductions of them, in order.
 
     `stored` are read after the group, and so are arrays. `instead` says of some that they take over the array of a
-    value of the same type that nothing reads any more.
+    value of the same type that nothing reads any more. `paired` are read by packed products alone, and so are rounded
+    where they are made.
     """
 
     made: tuple[k.Let, ...]
     stored: frozenset[str]
     instead: tuple[tuple[str, str], ...]
+    paired: frozenset[str]
 
 
 def grouped(body: tuple[k.Statement, ...], names: Names) -> Iterator[k.Statement | Group]:
@@ -36,9 +39,11 @@ def grouped(body: tuple[k.Statement, ...], names: Names) -> Iterator[k.Statement
             yield body[place]
             place += 1
             continue
-        later = _used(body[place + len(made) :])
+        after = body[place + len(made) :]
+        later = _used(after)
         stored = frozenset(item.name for item in made if item.name in later or isinstance(item.value, k.Reduce))
-        yield Group(made, stored, tuple(_instead(made, stored, later, body[:place], names)))
+        paired = frozenset(item.name for item in made if _is_paired(item, stored, after, names))
+        yield Group(made, stored, tuple(_instead(made, stored, later, body[:place], names)), paired)
         place += len(made)
 
 
@@ -77,6 +82,16 @@ def _shape(statement: k.Statement, names: Names) -> frozenset[str] | None:
 
 def _used(statements: tuple[k.Statement, ...]) -> set[str]:
     return {node.name for statement in statements for node in walk(statement) if isinstance(node, k.Use)}
+
+
+def _is_paired(item: k.Let, stored: frozenset[str], after: tuple[k.Statement, ...], names: Names) -> bool:
+    """Whether products that round a value are all that reads its memory."""
+    if item.name not in stored or (item.name, False) not in names.packed or item.name in names.turned:
+        return False
+    nodes = [node for statement in after for node in walk(statement)]
+    read = Counter(node.name for node in nodes if isinstance(node, k.Use))
+    dots = (node for node in nodes if isinstance(node, k.Dot) and names.is_packed(node))
+    return read[item.name] == sum(not names.is_across(dot) and names.operands(dot)[0].name == item.name for dot in dots)
 
 
 def _instead(

@@ -12,6 +12,7 @@ from attnc.ir import kernel as k
 from attnc.ir.kernel import TileType
 from attnc.ir.walk import walk
 
+AWAKE = 32  # rows of a tile from which on their vectors take so long
 LARGE = 64 << 10  # an array of so many bytes may lie elsewhere than on the stack
 
 
@@ -113,44 +114,89 @@ class Nests(Lanes):
 
     # ---- several values in one nest ----------------------------------------------------------
 
-    def together(self, made: tuple[k.Let, ...], stored: frozenset[str]) -> list[str]:
-        """Values of one shape and reductions of them, made lane by lane; the `stored` go into arrays that are there."""
+    def together(
+        self, made: tuple[k.Let, ...], stored: frozenset[str], paired: frozenset[str] = frozenset()
+    ) -> list[str]:
+        """Values of one shape and reductions of them, made lane by lane; the `stored` go into arrays that are there.
+
+        The `paired` among them go two rows at a time, and so row after row for each vector. So does a greatest value
+        beside tile registers: one of two need not wait for the other.
+        """
         folds = [item for item in made if isinstance(item.value, k.Reduce)]
         whole = self._layout(self._shape(made[0]))
-        kept = self._layout(self.named[folds[0].name].axes) if folds else whole
+        kept = self._layout(self.named[folds[0].name].axes) if folds else whole[-1:] if paired else whole
         inside = self._layout(tuple(axis for axis in whole if axis not in kept))
+        twice = frozenset(item.name for item in folds if self._in_two(item.value, inside))
         with self.lanes():
-            body = self._steps(made, stored)
-            if not folds:
-                return self.over(kept, body)
+            body = [*self._awake(whole), *self._steps(made, stored, paired, twice)]
             starts = [
                 f"wide<{self.element(item.name)}> x_{item.name} = {self.text(self._identity(item))};" for item in folds
             ]
-            return self.over(kept, [*starts, *self.over(inside, body), *(self._end(item) for item in folds)])
+            starts += [f"auto odd_{item.name} = x_{item.name};" for item in folds if item.name in twice]
+            starts += [f"wide<float> first_{name} = 0.0f;" for name in sorted(paired)]
+            ends = [line for item in folds for line in self._ends_of(item, item.name in twice)]
+            ends += [f"p_{name}.end({self._count(whole[0])}, {whole[-1]}_, first_{name});" for name in sorted(paired)]
+            rows = self._by_pairs(whole[0], body) if paired or twice else self.over(inside, body)
+            return self.over(kept, [*starts, *rows, *ends] if inside else body)
+
+    def _in_two(self, value: k.Value, inside: tuple[str, ...]) -> bool:
+        """Whether the greatest of even and odd rows are found apart."""
+        assert isinstance(value, k.Reduce)
+        return bool(self.packed) and value.op in ("max", "min") and len(inside) == 1 and inside[0] != self.part
+
+    def _by_pairs(self, axis: str, body: list[str]) -> list[str]:
+        """A loop over rows that are taken two by two."""
+        head = f"by_pairs({self._count(axis)}, [&](int {axis}_, auto half) __attribute__((always_inline)) {{"
+        return [head, *indented(body), "});"]
+
+    def _awake(self, axes: tuple[str, ...]) -> list[str]:
+        """What keeps the tile registers' unit awake while the vectors of many rows are computed."""
+        outer = [axis for axis in axes if axis != self.parallel and self._length(axis) >= AWAKE]
+        return [f"awake({outer[-1]}_);"] if self.packed and outer else []
 
     def _shape(self, item: k.Let) -> tuple[str, ...]:
         value = item.value
         return self.type_of(value.x).axes if isinstance(value, k.Reduce) else self.named[item.name].axes
 
-    def _steps(self, made: tuple[k.Let, ...], stored: frozenset[str]) -> list[str]:
+    def _steps(
+        self, made: tuple[k.Let, ...], stored: frozenset[str], paired: frozenset[str], twice: frozenset[str]
+    ) -> list[str]:
         names = [item.name for item in made]
         values = [item.value.x if isinstance(item.value, k.Reduce) else item.value for item in made]
         lines, puts = self.reads(values, names), list[str]()
         for item, value in zip(made, values, strict=True):
             kind = self.element(item.name)
             if isinstance(item.value, k.Reduce):
-                lines.append(f"x_{item.name} = {self.step(item.value, f'x_{item.name}', kind)};")
+                running = f"x_{item.name}"
+                running = f"one_of(half, {running}, odd_{item.name})" if item.name in twice else running
+                lines.append(f"{running} = {self.step(item.value, running, kind)};")
                 continue
             text = self._as(value, kind)
+            if item.name in paired:
+                text = f"narrow_{text}" if isinstance(value, k.Map) and value.op == "exp2" else text
+                puts.append(self._paired(item.name))
             lines.append(
                 f"const wide<{kind}> x_{item.name} = {text if self.varies(value) else f'wide<{kind}>({text})'};"
             )
-            puts += [f"put(&{self._element(item.name)}, x_{item.name});"] if item.name in stored else []
+            alone = item.name in stored and item.name not in paired
+            puts += [f"put(&{self._element(item.name)}, x_{item.name});"] if alone else []
         return [*lines, *puts]
+
+    def _paired(self, name: str) -> str:
+        """One row of a tile that is rounded where it is made."""
+        row, lanes = self._layout(self.named[name].axes)
+        return f"p_{name}.put({row}_, {lanes}_, x_{name}, first_{name}, half);"
 
     def _identity(self, item: k.Let) -> k.Value:
         assert isinstance(item.value, k.Reduce)
         return identity(item.value.op, self.named[item.name].dtype)
+
+    def _ends_of(self, item: k.Let, twice: bool) -> list[str]:
+        """What becomes of a fold after its last row."""
+        assert isinstance(item.value, k.Reduce)
+        own = f"x_{item.name}"
+        joined = f"{own} = {item.value.op}_<wide<{self.element(item.name)}>>({own}, odd_{item.name});"
+        return [*([joined] if twice else []), self._end(item)]
 
     def _end(self, item: k.Let) -> str:
         assert isinstance(item.value, k.Reduce)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from attnc.codegen.cpp_names import ELEMENT
 from attnc.codegen.cpp_nests import Nests
@@ -15,7 +15,9 @@ JOINED = {"sum": "add", "prod": "mul", "max": "max", "min": "min", "any": "or", 
 
 @dataclass
 class Products(Nests):
-    """Prints products and updates."""
+    """Prints products and updates; `kept` is what a thread keeps from job to job."""
+
+    kept: list[str] = field(default_factory=list)
 
     def bind(self, name: str, value: k.Value) -> list[str]:
         """A new name with a value."""
@@ -74,7 +76,20 @@ class Products(Nests):
         if self.part and self.part in (row, node.over) and self.takes_part(node):
             kind, length = ("reached", node.over) if row == self.part else ("over_reached", row)
             return [f"matmul_{kind}<{tile}>({self.part}_reach, {self._count(length)}, {operands});"]
+        if (spot := self._spot(b.name, (row, node.over))) and self.is_packed(node):
+            operands = f"{operands}{'' if keep else ', nullptr'}, {tile}, {spot}"
         return [f"matmul<{tile}>({counts}, {operands});"]
+
+    def _spot(self, name: str, axes: tuple[str, str]) -> str:
+        """Where a thread keeps tiles of a tensor that have to be turned, for all jobs that read them."""
+        streamed = [axis for axis in axes if self.steps.get(axis)]
+        if name not in self.views or len(streamed) != 1 or self.named[name].dtype != "bfloat16":
+            return ""
+        again = " || ".join(f"{axis.index}_stop - {axis.index}_begin > {axis.tile}" for axis in self.kernel.tiled)
+        line = f"Turned c_{name}({again or 'false'});"
+        if line not in self.kept:
+            self.kept.append(line)
+        return f"{{&c_{name}, {streamed[0]}_first / {self.steps[streamed[0]]}}}"
 
     def _few(self, target: str, node: k.Dot, keep: str) -> list[str]:
         """A product of few rows with keys or values that are read where they lie; none where they are an array."""
@@ -112,6 +127,11 @@ class Products(Nests):
         if (name, True) in self.packed:
             lines.append(f"const Packed<{others}, {rows}> q_{name}(&r_{name}[0][0], {rows});")
         return lines
+
+    def opened(self, name: str) -> str:
+        """A tile whose rows are rounded where they are made."""
+        other, row = self._layout(self.named[name].axes)
+        return f"Packed<{self._length(row)}, {self._length(other)}> p_{name}(&v_{name}[0][0]);"
 
     def _across(self, place: str, stride: str, node: k.Dot, keep: str) -> list[str]:
         """The product of two tiles over their rows, as rows of memory; `keep` adds it to what is there."""

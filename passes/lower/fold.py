@@ -151,8 +151,8 @@ class Folding:
         """Scores less their reference, plain and in base 2.
 
         Before   (scale * plain - ref) * log2(e)
-        After    plain * (scale * log2(e)) - ref * log2(e), on a GPU with 16-bit inputs
-        Holds    because a GPU fuses the product with the difference: of the low bits only the reference's are rounded,
+        After    plain * (scale * log2(e)) - ref * log2(e), with 16-bit inputs
+        Holds    because the product is fused with the difference: of the low bits only the reference's are rounded,
                  for a whole row alike.
         """
         values = self.values
@@ -162,7 +162,7 @@ class Folding:
         based: k.Value = k.Map("mul", (shifted, log2e))
         if values.frame.scales_first:
             below = values.scope.let(self._named(gauge, "ref2"), k.Map("mul", (ref, log2e)))
-            based = k.Map("sub", (k.Map("mul", (plain, values.make("mul", scale, log2e))), below))
+            based = values.fused(k.Map("mul", (plain, values.make("mul", scale, log2e))), below)
         values.bound[in_base_2(gauge.shifted)] = based
 
     def _highest(self, old: k.Value, scale: k.Const, plain: k.Value, index: str | None) -> k.Value:

@@ -61,10 +61,10 @@ class Frame:
     def scales_first(self) -> bool:
         """Whether scores are scaled to base 2 before their reference is taken off.
 
-        A GPU does both in one instruction, at the cost of the reference's low bits: of no account beside the rounding
-        of 16-bit inputs, but beside that of float32 ones.
+        Both take one instruction, at the cost of the reference's low bits: of no account beside the rounding of 16-bit
+        inputs, but beside that of float32 ones.
         """
-        return self.target.kind != "cpu" and any(dtype in ("float16", "bfloat16") for dtype in self.dtypes.values())
+        return any(dtype in ("float16", "bfloat16") for dtype in self.dtypes.values())
 
     @cached_property
     def order(self) -> tuple[str, ...]:

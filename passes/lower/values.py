@@ -235,7 +235,7 @@ class Values:
         """exp(x - r), and 0 where x is -inf: a power of two.
 
         Before   exp(shift(shift(x, a), b))
-        After    exp2(x * log2(e) - (a + b) * log2(e)) on a GPU with 16-bit inputs, else
+        After    exp2(x * log2(e) - (a + b) * log2(e)) with 16-bit inputs, else
                  exp2((x - a) * log2(e) - b * log2(e))
         Holds    because the product is fused with the difference, and a reference of -inf, held finite, leaves
                  -inf where x is -inf and inf elsewhere.
@@ -253,7 +253,11 @@ class Values:
                 scaled = k.Map("mul", (x, self.make("mul", scale, log2e)))
             case x:
                 scaled = k.Map("mul", (self.scope.let("x", x), log2e))
-        return self.scope.let("p", self.built("exp2", (k.Map("sub", (scaled, ref)),), expr), expr.span)
+        return self.scope.let("p", self.built("exp2", (self.fused(scaled, ref),), expr), expr.span)
+
+    def fused(self, product: k.Value, ref: k.Value) -> k.Value:
+        """A product less a reference, rounded once: on a CPU sums alone are, for scores are compared."""
+        return k.Map("add", (product, k.Map("neg", (ref,)))) if self.frame.target.kind == "cpu" else k.Map("sub", (product, ref))
 
     def _power_of_rest(self, value: k.Value, below: list[k.Value], expr: Expr) -> k.Value:
         """exp of a value less references, the last in `below` first: what is large cancels before it is scaled."""

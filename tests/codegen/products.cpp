@@ -11,7 +11,7 @@ extern "C" void multiply(const uint16_t* a, const uint16_t* b, float* c) {
 }
 
 template <int BM, class W>
-void product(const int64_t* n, float* out, const W* w, const float* x, const float* keep) {
+void product(const int64_t* n, float* out, const W* w, float* x, const float* keep) {
   const Tiles tiles;
   const Packed<BM, 320> packed(x, n[1]);
   if constexpr (__is_same(W, float)) matmul<BM>(n[0], n[1], out, w, n[2], n[3], packed, keep, n[4]);
@@ -19,6 +19,6 @@ void product(const int64_t* n, float* out, const W* w, const float* x, const flo
 }
 
 #define COLUMNS(BM) \
-  extern "C" void whole_##BM(const int64_t* n, float* out, const float* w, const float* x, const float* keep) { product<BM>(n, out, w, x, keep); } \
-  extern "C" void narrow_##BM(const int64_t* n, float* out, const bfloat16* w, const float* x, const float* keep) { product<BM>(n, out, w, x, keep); }
+  extern "C" void whole_##BM(const int64_t* n, float* out, const float* w, float* x, const float* keep) { product<BM>(n, out, w, x, keep); } \
+  extern "C" void narrow_##BM(const int64_t* n, float* out, const bfloat16* w, float* x, const float* keep) { product<BM>(n, out, w, x, keep); }
 COLUMNS(16) COLUMNS(48) COLUMNS(64)

@@ -127,4 +127,11 @@ inline void matmul(int64_t rows, int64_t depth, float* out, const float16* w, in
   widened<BM>(rows, depth, out, w, w_row, w_depth, x, keep);
 }
 
+// A factor of any type: what is narrow has rows of BM columns.
+template <int BM, class W>
+__attribute__((noinline)) void plain(int64_t rows, int64_t depth, float* out, const W* w, int64_t w_row, int64_t w_depth, const float* x, const float* keep, int64_t out_row) {
+  if constexpr (__is_same(W, float)) matmul<BM>(rows, depth, out, w, w_row, w_depth, x, keep, out_row);
+  else matmul<BM>(rows, depth, out, w, w_row, w_depth, x, keep);
+}
+
 }  // namespace attnc

@@ -13,14 +13,25 @@ struct Tiles {
   ~Tiles() {}
 };
 
+ATTNC_INLINE void awake(int64_t) {}
+
 template <int BM, int DEPTH> struct Packed {
-  const float* rows;
-  Packed(const float* x, int64_t) : rows(x) {}
+  float* const rows;
+  Packed(float* x) : rows(x) {}
+  Packed(float* x, int64_t) : rows(x) {}
+  template <bool ODD, class L> ATTNC_INLINE void put(int k, int m, L x, L&, Half<ODD>) { attnc::put(rows + k * BM + m, x); }
+  template <class L> ATTNC_INLINE void end(int, int, L) {}
 };
 
-template <int BM, int DEPTH, class W, class... Rest>
-inline void matmul(int64_t rows, int64_t depth, float* out, const W* w, int64_t w_row, int64_t w_depth, const Packed<BM, DEPTH>& x, Rest... rest) {
-  matmul<BM>(rows, depth, out, w, w_row, w_depth, x.rows, rest...);
+// Nothing has to be turned.
+struct Turned {
+  explicit Turned(bool) {}
+};
+struct Spot { Turned* in = nullptr; int64_t slot = 0; };
+
+template <int BM, int DEPTH, class W>
+inline void matmul(int64_t rows, int64_t depth, float* out, const W* w, int64_t w_row, int64_t w_depth, const Packed<BM, DEPTH>& x, const float* keep = nullptr, int64_t out_row = BM, Spot = {}) {
+  plain<BM>(rows, depth, out, w, w_row, w_depth, x.rows, keep, out_row);
 }
 
 }  // namespace attnc
