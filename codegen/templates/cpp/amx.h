@@ -2,13 +2,8 @@
 // out[r][m] = sum over k of w(r, k) * x[k][m]. A register has 16 rows of w and 32 values of k, or 16 pairs of values of k
 // and 16 columns of x; what is left over at the ends is filled up with zeros.
 #pragma once
-#include "matmul.h"
+#include "amx_sums.h"
 #include "turned.h"
-#if defined(ATTNC_AMX_EMULATED)
-#include "amx_emulated.h"
-#else
-#include "amx_tiles.h"
-#endif
 
 namespace attnc {
 
@@ -69,15 +64,16 @@ template <int BM, int DEPTH> struct Packed {
     for (int k = 0; k < depth && !granted; ++k)
       for (int i = m; i < m + L::PARTS * 16; ++i) rows[k * BM + i] = bits_<float>(k % 2 ? pairs[k / 2 * BM + i] & 0xffff0000 : pairs[k / 2 * BM + i] << 16);
   }
+  // To nearest, ties away from 0: in fewer steps than to even.
   template <class L> ATTNC_INLINE void pair(int k, int m, L low, L high) {
-    Full<uint16_t> order;
-    for (int i = 0; i < 16; ++i) order[2 * i] = i, order[2 * i + 1] = 16 + i;
+    typedef Full<uint32_t> Bits;
     #pragma GCC unroll 16
-    for (int p = 0; p < L::PARTS; ++p) *(Full<uint16_t>*)(pairs + k / 2 * BM + m + 16 * p) = __builtin_shuffle(rounded(low.pack.part[p], high.pack.part[p]), order);
+    for (int p = 0; p < L::PARTS; ++p)
+      *(Bits*)(pairs + k / 2 * BM + m + 16 * p) = ((Bits)low.pack.part[p] + 0x8000) >> 16 | (((Bits)high.pack.part[p] + 0x8000) & 0xffff0000);
   }
 };
 
-constexpr int64_t DEEP = 128;  // values of k at once, so that those of x stay in four registers while all of w passes
+constexpr int64_t DEEP = 256;  // values of k that are added up at once
 
 // 16 rows of w as they are in memory, or turned where columns lie side by side, with zeros past both ends.
 template <class W>
@@ -105,72 +101,6 @@ inline void copied(uint16_t* to, int64_t pitch, const W* w, int64_t w_row, int64
   }
 }
 
-// K registers of each 16 columns of x, in registers 4 to 7.
-template <int C, int AT, int K> ATTNC_INLINE void laid(const uint32_t* b, int64_t b_row) {
-  if constexpr (AT < K) {
-    tile_load<4 + AT>(b + 16 * AT * b_row, 4 * b_row);
-    if constexpr (C > 1) tile_load<4 + K + AT>(b + 16 * AT * b_row + 16, 4 * b_row);
-    laid<C, AT + 1, K>(b, b_row);
-  }
-}
-
-// What values k of w add: 32 of each row.
-template <int R, int C, int AT, int K> ATTNC_INLINE void step(const uint16_t* a, int64_t a_row) {
-  if constexpr (AT < K) {
-    tile_load<2>(a + 32 * AT, 2 * a_row), tile_multiply<0, 2, 4 + AT>();
-    if constexpr (C > 1) tile_multiply<1, 2, 4 + K + AT>();
-    if constexpr (R > 1) tile_load<3>(a + 16 * a_row + 32 * AT, 2 * a_row), tile_multiply<1, 3, 4 + AT>();
-    step<R, C, AT + 1, K>(a, a_row);
-  }
-}
-
-// R x 16 rows of w times C x 16 columns of x, K registers of each, that stay in registers 4 to 7. Sums are two at least,
-// where there is work for two: each waits for its last product.
-template <int R, int C, int K> ATTNC_INLINE void strip(const uint16_t* a, int64_t a_row, float* to, int64_t to_row) {
-  static_assert(R * C <= 2 && C * K <= 4, "there are eight registers");
-  tile_zero<0>();
-  if (R * C > 1) tile_zero<1>();
-  step<R, C, 0, K>(a, a_row);
-  tile_store<0>(to, 4 * to_row);
-  if (R * C > 1) tile_store<1>(C > 1 ? to + 16 : to + 16 * to_row, 4 * to_row);
-}
-
-// All rows of w times these columns. Sums that are added to something, and those of fewer rows, pass through memory:
-// registers that begin with what is there would wait for it.
-template <int C, int K>
-void panel(int64_t rows, float* out, int64_t out_row, const uint16_t* a, int64_t a_row, const uint32_t* b, int64_t b_row, const float* keep) {
-  laid<C, 0, K>(b, b_row);
-  constexpr int64_t HIGH = 64, R = 2 / C;
-  alignas(64) float sum[HIGH][C][16];
-  const bool direct = !keep && rows % 16 == 0;
-  for (int64_t first = 0; first < rows; first += HIGH, out += HIGH * out_row) {
-    const int64_t high = min_(HIGH, rows - first), to_row = direct ? out_row : 16 * C;
-    float* to = direct ? out : sum[0][0];
-    const uint16_t* from = a + first * a_row;
-    int64_t r = 0;
-    for (; r + 16 * (R - 1) < high; r += 16 * R) strip<R, C, K>(from + r * a_row, a_row, to + r * to_row, to_row);
-    if (R > 1 && r < high) strip<1, C, K>(from + r * a_row, a_row, to + r * to_row, to_row);
-    for (r = 0; r < high && !direct; ++r)
-      for (int c = 0; c < C; ++c) {
-        const Full<float> own = *(const Full<float>*)sum[r][c];
-        Full<float>* place = (Full<float>*)(out + r * out_row) + c;
-        *place = keep ? fused_part(((const Full<float>*)keep)[c], *place, own) : own;
-      }
-  }
-}
-
-constexpr const float* EACH = ones<32, float>.values;  // what every column keeps
-
-// `depth` values of k, at most DEEP.
-inline __attribute__((noinline)) void panels(int64_t rows, int64_t columns, int64_t depth, float* out, int64_t out_row, const uint16_t* a, int64_t a_row, const uint32_t* b, const float* keep) {
-  const auto kept = [keep](int64_t m) { return keep && keep != EACH ? keep + m : keep; };
-  int64_t m = 0;
-  for (; depth <= 64 && m + 32 <= columns; m += 32)
-    (depth <= 32 ? panel<2, 1> : panel<2, 2>)(rows, out + m, out_row, a, a_row, b + m, columns, kept(m));
-  for (; m < columns; m += 16)
-    (depth <= 32 ? panel<1, 1> : depth <= 64 ? panel<1, 2> : depth <= 96 ? panel<1, 3> : panel<1, 4>)(rows, out + m, out_row, a, a_row, b + m, columns, kept(m));
-}
-
 // One function for all products of a kernel, for it takes long to compile. Whole registers of bfloat16 are read where
 // they lie; what has to be turned is, once for all that read it, where a place is given for it.
 template <class W>
@@ -187,14 +117,14 @@ __attribute__((noinline)) void on_tiles(int64_t rows, int64_t columns, int64_t d
     if (block.place) {
       uint16_t* to = block.place + k * ((rows + 15) / 16 * 16);
       for (int64_t r = 0; r < rows && !block.full; r += 16) copied(to + r * whole, whole, from + r * w_row, w_row, w_depth, min_<int64_t>(16, rows - r), deep);
-      panels(rows, columns, deep, out, out_row, to, whole, b, times);
+      sums(rows, columns, deep, out, out_row, to, whole, b, times);
     } else if (__is_same(W, bfloat16) && w_depth == 1 && rows % 16 == 0 && deep % 32 == 0) {
-      panels(rows, columns, deep, out, out_row, (const uint16_t*)from, w_row, b, times);
+      sums(rows, columns, deep, out, out_row, (const uint16_t*)from, w_row, b, times);
     } else {
       for (int64_t r = 0; r < rows; r += HIGH) {
         const int64_t high = min_(HIGH, rows - r);
         for (int64_t i = 0; i < high; i += 16) copied(copy[i], DEEP, from + (r + i) * w_row, w_row, w_depth, high - i, deep);
-        panels(high, columns, deep, out + r * out_row, out_row, copy[0], DEEP, b, times);
+        sums(high, columns, deep, out + r * out_row, out_row, copy[0], DEEP, b, times);
       }
     }
   }
