@@ -21,6 +21,8 @@ COLUMN = 0.75  # registers for each position of a column that such a loop reads:
 FEW, NEAR = 5, 1.5  # how many tiles are rivals, and how far from the best the model may see them
 FEWER = 0.9  # of the registers of those before it
 TURN = {"cpu": 400.0, "cuda": 600.0, "hip": 600.0}  # cycles to start a turn of the loop, whatever its size
+NEAR_CHIP = 32  # bytes per cycle from a CPU's second cache
+PASSES = 3  # of scores: what is written, its greatest, its exponentials
 TYPICAL = 4096  # positions: what tiles waste at the edges of a mask is weighed against a row of this length
 
 
@@ -95,7 +97,7 @@ def rivals(
     shorter = [replace(ranked[0], stages=ranked[0].stages - 1)] if ranked[0].stages > 1 else []
     tried = near + shorter + _roomier(near, found)
     return tuple(
-        replace(target, rows=(item.rows,), tall=(), keys=(item.keys,), warps=(item.warps,), stages=item.stages)
+        replace(target, rows=(item.rows,), keys=(item.keys,), long=(), warps=(item.warps,), stages=item.stages)
         for item in tried
     )
 
@@ -110,7 +112,7 @@ def _roomier(near: list[Choice], found: list[Choice]) -> list[Choice]:
 
 def _weighted(stream: Stream, target: Target, dtypes: Mapping[str, DType], work: Work) -> list[Choice]:
     narrow = any(dtype in target.narrow for dtype in dtypes.values())
-    target = replace(target, rows=(*target.tall, *target.rows)) if narrow else target
+    target = replace(target, keys=(*target.long, *target.keys)) if narrow else replace(target, nearest=0)
     return [_weighed(*sides, work, target, narrow) for sides in _candidates(stream, target, work)]
 
 
@@ -198,9 +200,18 @@ def _cycles(
     parts = {"matrix products": matrix, "functions": vector, "memory": moved}
     busy = sum(parts.values()) if target.kind == "cpu" else max(parts.values())
     corrections = work.state / (keys * target.vector)
+    corrections += _fetched(rows, keys, work, target) / NEAR_CHIP
     turn = TURN[target.kind] / (rows * keys * resident)
     edges = 1 + (rows + keys) / (2 * TYPICAL)
     return (busy + corrections + turn) * edges, max(parts, key=lambda name: parts[name])
+
+
+def _fetched(rows: int, keys: int, work: Work, target: Target) -> float:
+    """The bytes a score that come from beyond the nearest cache: the state, and scores that do not stay in it."""
+    if not target.nearest:
+        return 0.0
+    far = 4 * work.live * rows * keys > target.nearest
+    return 4 * (PASSES if far else 1) + 8 * work.state / keys
 
 
 def _copies(rows: int, warps: int, work: Work, target: Target) -> float:

@@ -40,7 +40,8 @@ class Target:
     `descriptors` loops read whole tiles by the copy engine, where a tensor's layout allows; where it is `specialised`,
     warps of their own copy what others compute on.
     A kernel that is `alone` may add up a score in another order than kernels elsewhere: no backward compares with what
-    it gives. Products of the `narrow` types run at the `matrix` rate, and may have tiles of `tall` rows besides.
+    it gives. Products of the `narrow` types run at the `matrix` rate, and may have tiles of `long` positions besides;
+    where the `nearest` cache has a size, what does not stay in it counts.
     """
 
     name: str
@@ -64,7 +65,8 @@ class Target:
     schedule: tuple[str, ...] = ()
     alone: bool = False
     narrow: tuple[str, ...] = ("float16", "bfloat16")
-    tall: tuple[int, ...] = ()
+    long: tuple[int, ...] = ()
+    nearest: int = 0
     unit: int = 0
 
     def resident(self, registers: int, shared: int, warps: int) -> int:
@@ -114,11 +116,10 @@ class Target:
     def for_rows(self, rows: int, *, exact: bool = False) -> Target:
         """The machine for calls of so many rows: of few it makes one small tile, of more what is best for long ones.
 
-        With `exact` a CPU's tile has hardly more rows than the call, if it is alone. Rows that the usual tile holds get
-        no taller one.
+        With `exact` a CPU's tile has hardly more rows than the call, if it is alone.
         """
         if rows > self.few:
-            return self if rows > self.rows[0] else _with_usual_tiles(self)
+            return self
         return _with_few_rows(self, _tile(rows) if exact and self.alone and self.kind == "cpu" else self.few)
 
 
@@ -137,13 +138,8 @@ def _alone(target: Target) -> Target:
 
 
 @cache
-def _with_usual_tiles(target: Target) -> Target:
-    return replace(target, tall=()) if target.tall else target
-
-
-@cache
 def _with_few_rows(target: Target, rows: int) -> Target:
-    return replace(target, rows=(rows,), tall=(), keys=(LONG,) if rows < WHOLE else target.keys)
+    return replace(target, rows=(rows,), keys=(LONG,) if rows < WHOLE else target.keys)
 
 
 THREADS = 2048  # of a multiprocessor
@@ -181,12 +177,13 @@ _TARGETS = (
     Target("gfx942", "hip", 64 << 10, 2048, 256, 16, 128, 27, *_GPU, 64, (4,), 1, 512, 1 << 17, _WAVES, 0, _WALKS),
 )
 TARGETS = {target.name: target for target in _TARGETS}
+NEAREST = 48 << 10  # bytes of such a core's first cache
 MATRIX = 1024  # operations per cycle of a core with registers for tiles: 16 x 16 x 32 multiply-adds in 16 cycles
 
 
 def with_tiles(target: Target) -> Target:
-    """A CPU whose processor multiplies bfloat16 a tile at a time: what is laid out for it is worth more rows."""
-    return replace(target, matrix=MATRIX, narrow=("bfloat16",), tall=(2 * target.rows[0],))
+    """A CPU whose processor multiplies bfloat16 a tile at a time: so fast that it waits for what lies farther away."""
+    return replace(target, matrix=MATRIX, narrow=("bfloat16",), long=(2 * target.keys[0],), nearest=NEAREST)
 
 
 def find_target(name: str) -> Target:

@@ -63,7 +63,7 @@ def device_name(device: torch.device) -> str:
 def _place(target: Target) -> tuple[object, ...]:
     """What a kernel depends on of where it runs."""
     isa = os.environ.get("ATTNC_CPU_ISA") if target.kind == "cpu" else None
-    tiles = (target.onchip, target.rows, target.tall, target.keys, target.warps, target.stages)
+    tiles = (target.onchip, target.rows, target.long, target.keys, target.warps, target.stages)
     return (target.name, *tiles, target.schedule, isa)
 
 

@@ -244,13 +244,13 @@ def test_processors_without_the_registers(monkeypatch: pytest.MonkeyPatch) -> No
     check_instructions()
 
 
-def test_tiles_are_taller_for_bfloat16_alone() -> None:
+def test_tiles_of_wide_heads_are_longer_for_bfloat16_alone() -> None:
     attention = attnc.load(EXAMPLE)
-    program, extents = attention.program(), {"e": 64, "f": 64}
+    program = attention.program()
     (stage,) = program.streams
     place = with_tiles(find_target("cpu"))
-    assert choose_tiles(stage, program.explicit, place.for_rows(64), {"Q": "bfloat16"}, extents).parallel == 64
-    expected: dict[DType, int] = {"bfloat16": 128, "float16": 64, "float32": 64}
-    for dtype, rows in expected.items():
+    expected: dict[tuple[DType, int], int] = {("bfloat16", 128): 128, ("bfloat16", 64): 64, ("float16", 128): 64}
+    for (dtype, width), keys in (expected | {("float32", 128): 64}).items():
         types = dict.fromkeys(("Q", "K", "V", "O"), dtype)
-        assert choose_tiles(stage, program.explicit, place, types, extents).parallel == rows
+        tiles = choose_tiles(stage, program.explicit, place, types, {"e": width, "f": width})
+        assert (tiles.parallel, tiles.stream) == (64, keys)
