@@ -142,7 +142,9 @@ class Nests(Lanes):
     def _in_two(self, value: k.Value, inside: tuple[str, ...]) -> bool:
         """Whether the greatest of even and odd rows are found apart."""
         assert isinstance(value, k.Reduce)
-        return bool(self.packed) and value.op in ("max", "min") and inside[:1] not in ((), (self.parallel,), (self.part,))
+        return (
+            bool(self.packed) and value.op in ("max", "min") and inside[:1] not in ((), (self.parallel,), (self.part,))
+        )
 
     def _by_pairs(self, axis: str, body: list[str]) -> list[str]:
         """A loop over rows that are taken two by two."""

@@ -257,7 +257,11 @@ class Values:
 
     def fused(self, product: k.Value, ref: k.Value) -> k.Value:
         """A product less a reference, rounded once: on a CPU sums alone are, for scores are compared."""
-        return k.Map("add", (product, k.Map("neg", (ref,)))) if self.frame.target.kind == "cpu" else k.Map("sub", (product, ref))
+        return (
+            k.Map("add", (product, k.Map("neg", (ref,))))
+            if self.frame.target.kind == "cpu"
+            else k.Map("sub", (product, ref))
+        )
 
     def _power_of_rest(self, value: k.Value, below: list[k.Value], expr: Expr) -> k.Value:
         """exp of a value less references, the last in `below` first: what is large cancels before it is scaled."""

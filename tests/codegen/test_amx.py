@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,14 @@ Probe = ctypes.CDLL
 @pytest.fixture(autouse=True)
 def _isa(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATTNC_CPU_ISA", EMULATED)
+
+
+@pytest.fixture(
+    params=[EMULATED, pytest.param("amx", marks=pytest.mark.skipif(not features() >= AMX, reason="no AMX"))]
+)
+def registers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Emulated, and the processor's own where it has them."""
+    monkeypatch.setenv("ATTNC_CPU_ISA", request.param)
 
 
 @pytest.fixture(scope="module")
@@ -188,9 +197,48 @@ def result() -> torch.Tensor:
 
 
 @emulated
+@pytest.mark.usefixtures("registers")
 def test_scores() -> None:
     attention = attnc.load(EXAMPLE)
     assert failures(attention, SHAPE) == failures(attention, SHAPE, 8.0) == []
+
+
+LAYOUTS = {"rows": (0, 1, 2, 3), "heads inside": (0, 2, 1, 3), "positions last": (0, 1, 3, 2)}
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """One thread does all jobs, each after the one before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@emulated
+@pytest.mark.usefixtures("registers", "one_thread")
+@pytest.mark.parametrize("values", LAYOUTS)
+@pytest.mark.parametrize("keys", LAYOUTS)
+def test_tiles_that_are_kept_turned(keys: str, values: str) -> None:
+    """Several tiles of rows and heads for each thread, cut ones at the end, factors that lie either way round."""
+    torch.manual_seed(0)
+    spec = """attention p(Q[b,h,m,e], K[b,h,n,e], V[b,h,n,f]) -> O:
+    S[b,h,m,n] = Q * K / sqrt(E)
+    O[b,h,m,f] = softmax[n](S where m - n <= 70 and n - m <= 20) * V
+"""
+    q, k, v = (torch.randn(2, 3, 150, 72).bfloat16() for _ in range(3))
+    k, v = (
+        x.permute(LAYOUTS[name]).contiguous().permute(tuple(map(LAYOUTS[name].index, range(4))))
+        for x, name in ((k, keys), (v, values))
+    )
+    found = attnc.compile(spec)(q, k, v)
+    assert isinstance(found, torch.Tensor)
+    places = torch.arange(150)
+    apart = places[:, None] - places
+    scores = (q.double() @ k.double().mT / 72**0.5).masked_fill((apart > 70) | (apart < -20), -torch.inf)
+    exact = scores.softmax(-1) @ v.double()
+    assert (found.double() - exact).abs().max() < 2.0**-8 * exact.abs().max()
+    assert torch.equal(found, attnc.compile(spec)(q, k.contiguous(), v.contiguous()))
 
 
 @emulated
