@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from attnc.codegen.cpp_folds import Folds
 from attnc.codegen.cpp_names import ELEMENT
-from attnc.codegen.cpp_nests import Nests
 from attnc.ir import kernel as k
 from attnc.ir.kernel import TileType
 from attnc.ir.walk import bottom_up
@@ -14,7 +14,7 @@ JOINED = {"sum": "add", "prod": "mul", "max": "max", "min": "min", "any": "or", 
 
 
 @dataclass
-class Products(Nests):
+class Products(Folds):
     """Prints products and updates; `kept` is what a thread keeps from job to job."""
 
     kept: list[str] = field(default_factory=list)
