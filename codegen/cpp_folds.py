@@ -9,8 +9,6 @@ from attnc.codegen.cpp_nests import Nests, identity, indented
 from attnc.ir import kernel as k
 from attnc.ir.kernel import TileType
 
-AWAKE = 32  # rows of a tile from which on their vectors take so long
-
 
 @dataclass
 class Folds(Nests):
@@ -47,16 +45,17 @@ class Folds(Nests):
     ) -> list[str]:
         """Values of one shape and reductions of them, made lane by lane; the `stored` go into arrays that are there.
 
-        The `paired` among them go two rows at a time, and so row after row for each vector. So does a greatest value
-        beside tile registers: one of two need not wait for the other.
+        The `paired` among them go two rows at a time, and so row after row for each vector; so do folds beside tile
+        registers, and greatest values are two there, of which one need not wait for the other.
         """
         folds = [item for item in made if isinstance(item.value, k.Reduce)]
         whole = self._layout(self._shape(made[0]))
         kept = self._layout(self.named[folds[0].name].axes) if folds else whole[-1:] if paired else whole
         inside = self._layout(tuple(axis for axis in whole if axis not in kept))
-        twice = frozenset(item.name for item in folds if self._in_two(item.value, inside))
+        pairs = paired or (folds and self.packed and inside not in ((self.parallel,), (self.part,)))
+        twice = frozenset(item.name for item in folds if pairs and _is_end(item.value))
         with self.lanes():
-            body = [*self._awake(whole), *self._steps(made, stored, paired, twice)]
+            body = self._steps(made, stored, paired, twice)
             starts = [
                 f"wide<{self.element(item.name)}> x_{item.name} = {self.text(self._identity(item))};" for item in folds
             ]
@@ -64,23 +63,13 @@ class Folds(Nests):
             starts += [f"wide<float> first_{name} = 0.0f;" for name in sorted(paired)]
             ends = [line for item in folds for line in self._ends_of(item, item.name in twice)]
             ends += [f"p_{name}.end({self._count(inside[0])}, {whole[-1]}_, first_{name});" for name in sorted(paired)]
-            rows = self._by_pairs(inside[0], body) if paired or twice else self.over(inside, body)
+            rows = self._by_pairs(inside[0], body) if pairs else self.over(inside, body)
             return self.over(kept, [*starts, *rows, *ends] if inside else body)
-
-    def _in_two(self, value: k.Value, inside: tuple[str, ...]) -> bool:
-        """Whether the greatest of even and odd rows are found apart."""
-        assert isinstance(value, k.Reduce)
-        return bool(self.packed) and value.op in ("max", "min") and inside not in ((self.parallel,), (self.part,))
 
     def _by_pairs(self, axis: str, body: list[str]) -> list[str]:
         """A loop over rows that are taken two by two."""
         head = f"by_pairs({self._count(axis)}, [&](int {axis}_, auto half) __attribute__((always_inline)) {{"
         return [head, *indented(body), "});"]
-
-    def _awake(self, axes: tuple[str, ...]) -> list[str]:
-        """What keeps the tile registers' unit awake while the vectors of many rows are computed."""
-        outer = [axis for axis in axes if axis != self.parallel and self._length(axis) >= AWAKE]
-        return [f"awake({outer[-1]}_);"] if self.packed and outer else []
 
     def _shape(self, item: k.Let) -> tuple[str, ...]:
         value = item.value
@@ -131,3 +120,7 @@ class Folds(Nests):
         if item.value.over == self.parallel:
             return f"{self._element(item.name)} = {item.value.op}_across(x_{item.name});"
         return f"put(&{self._element(item.name)}, x_{item.name});"
+
+
+def _is_end(value: k.Value) -> bool:
+    return isinstance(value, k.Reduce) and value.op in ("max", "min")

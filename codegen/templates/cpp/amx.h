@@ -3,6 +3,7 @@
 // and 16 columns of x; what is left over at the ends is filled up with zeros.
 #pragma once
 #include "amx_sums.h"
+#include "pairs.h"
 #include "turned.h"
 
 namespace attnc {
@@ -32,7 +33,7 @@ ATTNC_INLINE Full<uint32_t> paired(const bfloat16* first, int64_t row, int64_t l
 
 inline __attribute__((noinline)) void pack(uint32_t* to, int64_t columns, const float* x, int64_t depth) {
   for (int64_t k = 0; k < (depth + 31) / 32 * 32; k += 2, to += columns) {
-    awake(k);
+    if (k % 32 == 0) awake();
     for (int64_t m = 0; m < columns; m += 16) *(Full<uint32_t>*)(to + m) = paired(x + k * columns + m, columns, depth - k);
   }
 }

@@ -31,7 +31,7 @@ template <int T> inline void tile_store(void* to, int64_t row) {
   for (int r = 0; r < 16; ++r) __builtin_memcpy((char*)to + r * row, &tile<T>()[r], 64);
 }
 
-ATTNC_INLINE void awake(int64_t) {}  // nothing sleeps here
+ATTNC_INLINE void awake() {}  // nothing sleeps here
 
 // Numbers below the least normal one are 0, those that are read and those that are made.
 inline Full<float> flushed(Full<uint32_t> bits) {

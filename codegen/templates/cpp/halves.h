@@ -72,13 +72,4 @@ template <class T, class S> ATTNC_INLINE Full<T> row_of(const S* from) {
   }
   return x;
 }
-// Rows in pairs, with which of a pair's halves each is.
-template <bool ODD> struct Half {};
-template <bool ODD, class L> ATTNC_INLINE L& one_of(Half<ODD>, L& even, L& odd) { return ODD ? odd : even; }
-template <class F> ATTNC_INLINE void by_pairs(int rows, F row) {
-  int k = 0;
-  for (; k + 1 < rows; k += 2) row(k, Half<false>{}), row(k + 1, Half<true>{});
-  if (k < rows) row(k, Half<false>{});
-}
-
 }  // namespace attnc

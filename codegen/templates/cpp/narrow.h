@@ -4,6 +4,7 @@
 #include "amx.h"
 #else
 #include "matmul.h"
+#include "pairs.h"
 
 namespace attnc {
 
@@ -13,7 +14,7 @@ struct Tiles {
   ~Tiles() {}
 };
 
-ATTNC_INLINE void awake(int64_t) {}
+ATTNC_INLINE void awake() {}
 
 template <int BM, int DEPTH> struct Packed {
   float* const rows;
@@ -36,3 +37,11 @@ inline void matmul(int64_t rows, int64_t depth, float* out, const W* w, int64_t 
 
 }  // namespace attnc
 #endif
+
+namespace attnc {
+
+template <class F> ATTNC_INLINE void by_pairs(int rows, F row) {
+  in_pairs(rows, [] { awake(); }, row);
+}
+
+}  // namespace attnc
