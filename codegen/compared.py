@@ -1,4 +1,4 @@
-"""What becomes of a kernel's matrix products: whether they are compared with one another, or stored in 32 bits."""
+"""What becomes of a kernel's matrix products, and what they are made of: comparisons, tensors of 32 bits."""
 
 from __future__ import annotations
 
@@ -46,6 +46,22 @@ def stored_whole(kernel: k.Kernel) -> frozenset[k.Dot]:
             elif isinstance(node, k.Use) and node.name not in seen:
                 seen.add(node.name)
                 stack.extend(values.get(node.name, ()))
+    return frozenset(found)
+
+
+def made_of_whole(kernel: k.Kernel) -> frozenset[str]:
+    """The names of values that are computed of tensors of more than 16 bits along an axis, as statistics are stored."""
+    statements = (*kernel.setup, *kernel.loops, *kernel.finish)
+    nodes = [node for statement in statements for node in walk(statement)]
+    types = dict(kernel.types)
+    loads = {node.name for node in nodes if isinstance(node, k.Load) and types[node.name].axes}
+    found = {name for name in loads if types[name].dtype in ("float32", "float64")}
+    values = _values(nodes)
+    read = {
+        name: {node.name for x in made for node in walk(x) if isinstance(node, k.Use)} for name, made in values.items()
+    }
+    while more := {name for name, used in read.items() if used & found} - found:
+        found |= more
     return frozenset(found)
 
 

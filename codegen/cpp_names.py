@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from attnc.codegen.compared import compared, stored_whole
+from attnc.codegen.compared import compared, made_of_whole, stored_whole
 from attnc.ir import kernel as k
 from attnc.ir.kernel import Kernel, TileType
 from attnc.ir.tile_types import tile_type
@@ -52,6 +52,7 @@ class Names:
         self.viewable = self._viewable()
         self.turned = self._turned()
         self.whole = stored_whole(self.kernel)
+        self.exact = made_of_whole(self.kernel)
         self.packed = self._packed() if self._reads_bfloat16() else frozenset()
         self.roomy = sum(map(self._bytes, self.named)) > STACK
 
@@ -104,8 +105,13 @@ class Names:
     def _is_narrow(self, dot: k.Dot) -> bool:
         """Whether the factors of a tile's product are bfloat16 in memory, or one is and the other may be rounded."""
         sides = [self.named[side.name].dtype for side in (dot.a, dot.b) if isinstance(side, k.Use)]
-        rounds = "bfloat16" in sides and (sides[0] == sides[-1] or dot not in self.whole)
+        rounds = "bfloat16" in sides and (sides[0] == sides[-1] or not (dot in self.whole or self._cancels(dot)))
         return rounds and not self.few and (self.is_across(dot) or self.is_matmul(dot))
+
+    def _cancels(self, dot: k.Dot) -> bool:
+        """Whether a score is made of statistics, as incoming gradients may be: what it meets has not been rounded."""
+        names = {side.name for side in (dot.a, dot.b) if isinstance(side, k.Use)}
+        return self._extent(dot.over) is not None and not names.isdisjoint(self.exact)
 
     def _wide_side(self, dot: k.Dot) -> tuple[str, bool]:
         """What has a product's columns side by side, and whether it is a tile with its rows first."""

@@ -188,6 +188,21 @@ def test_what_is_made_on_the_way(name: str) -> None:
     assert run_gradients(attention, shape, 3, torch.bfloat16).failures == ()
 
 
+NORMALISED = """attention p(Q[b,h,m,e], K[b,h,n,e], V[b,h,n,f], bias[h,m,n]) -> O:
+    R[b,h,m,n] = sum[e](Q * K) / sqrt(E) + bias
+    A[b,h,m,n] = abs(R * (m % 2 == n % 2) + 0.25 where n <= m)
+    O[b,h,m,f] = sum[n](A * V) / (sum[n](A) + 1e-3)
+"""
+
+
+@emulated
+@pytest.mark.parametrize("seed", range(4))
+def test_gradients_that_cancel_are_not_rounded_before(seed: int) -> None:
+    """A row that sees one key: of its gradient through the normaliser little is left."""
+    shape = {"b": 2, "h": 2, "m": 1, "n": 33, "e": 4, "f": 20}
+    assert run_gradients(attnc.compile(NORMALISED), shape, seed, torch.bfloat16).failures == ()
+
+
 def result() -> torch.Tensor:
     torch.manual_seed(0)
     attention, shape = attnc.load(EXAMPLE), tuple(SHAPE[index] for index in "bhne")
