@@ -15,7 +15,7 @@ constexpr int64_t WIDE = 64;
 constexpr const float* EACH = ones<WIDE, float>.values;  // what every column keeps
 
 // What is added to rows of `out` whose sums passed through memory.
-template <int WIDE> ATTNC_INLINE void added(int64_t rows, int64_t columns, float* out, int64_t out_row, const float (*sum)[WIDE], const float* keep) {
+template <int ROW> ATTNC_INLINE void added(int64_t rows, int64_t columns, float* out, int64_t out_row, const float (*sum)[ROW], const float* keep) {
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t m = 0; m < columns; m += 16) {
       const Full<float> own = *(const Full<float>*)(sum[r] + m);
@@ -24,48 +24,7 @@ template <int WIDE> ATTNC_INLINE void added(int64_t rows, int64_t columns, float
     }
 }
 
-// ---- few values of k: those of some columns stay while all rows pass ------------------------------
-
-// K registers of each 16 columns, in registers 4 to 7.
-template <int C, int AT, int K> ATTNC_INLINE void laid(const uint32_t* b, int64_t b_row) {
-  if constexpr (AT < K) {
-    tile_load<4 + AT>(b + 16 * AT * b_row, 4 * b_row);
-    if constexpr (C > 1) tile_load<4 + K + AT>(b + 16 * AT * b_row + 16, 4 * b_row);
-    laid<C, AT + 1, K>(b, b_row);
-  }
-}
-
-// 16 rows times C x 16 columns.
-template <int C, int K> ATTNC_INLINE void strip(const uint16_t* a, int64_t a_row, float* to, int64_t to_row) {
-  static_assert(C <= 2 && K <= 2, "there are eight registers");
-  tile_zero<0>();
-  if (C > 1) tile_zero<1>();
-  tile_load<2>(a, 2 * a_row), tile_multiply<0, 2, 4>();
-  if (C > 1) tile_multiply<1, 2, 4 + K>();
-  if (K > 1) tile_load<3>(a + 32, 2 * a_row), tile_multiply<0, 3, 5>();
-  if (C > 1 && K > 1) tile_multiply<1, 3, 7>();
-  tile_store<0>(to, 4 * to_row);
-  if (C > 1) tile_store<1>(to + 16, 4 * to_row);
-}
-
-template <int C, int K>
-void panel(int64_t rows, float* out, int64_t out_row, const uint16_t* a, int64_t a_row, const uint32_t* b, int64_t b_row, const float* keep) {
-  constexpr int64_t HIGH = 64;
-  alignas(64) float sum[HIGH][16 * C];
-  const bool direct = !keep && rows % 16 == 0;
-  const int64_t to_row = direct ? out_row : 16 * C;
-  laid<C, 0, K>(b, b_row);
-  for (int64_t first = 0; first < rows; first += HIGH) {
-    const int64_t high = min_(HIGH, rows - first);
-    float* to = direct ? out + first * out_row : sum[0];
-    for (int64_t r = 0; r < high; r += 16) strip<C, K>(a + (first + r) * a_row, a_row, to + r * to_row, to_row);
-    if (!direct) added(high, 16 * C, out + first * out_row, out_row, sum, keep);
-  }
-}
-
-// ---- many values of k: the sums of a square stay --------------------------------------------------
-
-// R x 16 rows times C x 16 columns.
+// The sums of a square stay: R x 16 rows times C x 16 columns.
 template <int R, int C> ATTNC_INLINE void square(int64_t depth, const uint16_t* a, int64_t a_row, const uint32_t* b, int64_t b_row, float* to, int64_t to_row) {
   tile_zero<0>();
   if (C > 1) tile_zero<1>();
@@ -99,12 +58,35 @@ inline void squares(int64_t rows, int64_t columns, int64_t depth, float* out, in
   }
 }
 
+// Of 64 values of k those of 32 columns stay, in registers 4 to 7, while all rows pass.
+inline void panel(int64_t rows, float* out, int64_t out_row, const uint16_t* a, int64_t a_row, const uint32_t* b, int64_t b_row, const float* keep) {
+  constexpr int64_t HIGH = 64;
+  alignas(64) float sum[HIGH][32];
+  const bool direct = !keep && rows % 16 == 0;
+  const int64_t to_row = direct ? out_row : 32;
+  tile_load<4>(b, 4 * b_row), tile_load<5>(b + 16 * b_row, 4 * b_row);
+  tile_load<6>(b + 16, 4 * b_row), tile_load<7>(b + 16 * b_row + 16, 4 * b_row);
+  for (int64_t first = 0; first < rows; first += HIGH) {
+    const int64_t high = min_(HIGH, rows - first);
+    float* to = direct ? out + first * out_row : sum[0];
+    for (int64_t r = 0; r < high; r += 16) {
+      const uint16_t* from = a + (first + r) * a_row;
+      tile_zero<0>(), tile_zero<1>();
+      tile_load<2>(from, 2 * a_row), tile_multiply<0, 2, 4>(), tile_multiply<1, 2, 6>();
+      tile_load<3>(from + 32, 2 * a_row), tile_multiply<0, 3, 5>(), tile_multiply<1, 3, 7>();
+      tile_store<0>(to + r * to_row, 4 * to_row), tile_store<1>(to + r * to_row + 16, 4 * to_row);
+    }
+    if (!direct) added(high, 32, out + first * out_row, out_row, sum, keep);
+  }
+}
+
 inline __attribute__((noinline)) void sums(int64_t rows, int64_t columns, int64_t depth, float* out, int64_t out_row, const uint16_t* a, int64_t a_row, const uint32_t* b, const float* keep) {
   for (int64_t m = 0, wide; m < columns; m += wide) {
     const float* own = keep && keep != EACH ? keep + m : keep;
-    wide = depth > 64 ? min_(WIDE, columns - m) : min_<int64_t>(32, columns - m);
-    if (depth > 64) squares(rows, wide, depth, out + m, out_row, a, a_row, b + m, columns, own);
-    else (wide > 16 ? depth > 32 ? panel<2, 2> : panel<2, 1> : depth > 32 ? panel<1, 2> : panel<1, 1>)(rows, out + m, out_row, a, a_row, b + m, columns, own);
+    const bool stays = depth > 32 && depth <= 64 && m + 32 <= columns;
+    wide = stays ? 32 : min_(WIDE, columns - m);
+    if (stays) panel(rows, out + m, out_row, a, a_row, b + m, columns, own);
+    else squares(rows, wide, depth, out + m, out_row, a, a_row, b + m, columns, own);
   }
 }
 
