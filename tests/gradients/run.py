@@ -24,10 +24,11 @@ Tensors = dict[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the gradients of a program fared: what ran backward, and what failed."""
+    """How the gradients of a program fared: what ran backward, what failed, and how near the rest came to it."""
 
     runs: tuple[StageRun, ...]
     failures: tuple[str, ...]
+    worst: float  # the largest error over what is allowed
 
 
 def backward_of(attention: Attention) -> Gradients:
@@ -59,7 +60,8 @@ def run_gradients(
     verdicts = [judge(f"d{name}", found[name], judged[name], GRADIENT) for name in wanted]
     failures = [f"{v.output}: error {v.error:.3g}, allowed {v.allowed:.3g}" for v in verdicts if not v.passed]
     failures += [f"d{name}: {found[name].dtype}" for name in wanted if found[name].dtype != inputs[name].dtype]
-    return Outcome(tuple(runs), tuple(failures))
+    worst = max((v.error / v.allowed if v.allowed else float(v.error > 0) for v in verdicts), default=0.0)
+    return Outcome(tuple(runs), tuple(failures), worst)
 
 
 def cotangents(outputs: Tensors, seed: int) -> Tensors:

@@ -17,17 +17,18 @@ NARROW = (torch.bfloat16, torch.float16, torch.float64)
 # all the same, and known to fail: seed, type, target.
 MISSES = {(131, torch.float32, "cpu"), (131, torch.float64, "cpu"), (108, torch.float64, "cpu")}
 MISSES |= {(seed, torch.float32, "sm_90") for seed in (36, 131, 170)}
-# These miss by a twentieth at most, on some processors: exponentials of the interpreter are NumPy's, whose last bits
+# These miss by a tenth at most, on some processors: exponentials of the interpreter are NumPy's, whose last bits
 # depend on the processor and are not as good as PyTorch's.
 NEARLY = {(seed, torch.float32, "sm_90") for seed in (91, 192)}
 
 
 def failures(item: Program, dtype: torch.dtype = torch.float32, target: str = "cpu") -> tuple[str, ...]:
-    found = run_gradients(compile_spec(item.text), item.shape, item.seed, dtype, target).failures
+    outcome = run_gradients(compile_spec(item.text), item.shape, item.seed, dtype, target)
+    found = outcome.failures
     if (item.seed, dtype, target) in MISSES:
         assert found, "it keeps the contract now: take it from the list"
         pytest.xfail(f"misses the contract: {found}")
-    if found and (item.seed, dtype, target) in NEARLY:
+    if found and outcome.worst < 1.1 and (item.seed, dtype, target) in NEARLY:
         pytest.xfail(f"misses the contract here: {found}")
     return found
 

@@ -3,6 +3,7 @@
 // and 16 columns of x; what is left over at the ends is filled up with zeros.
 #pragma once
 #include "amx_sums.h"
+#include "functions.h"
 #include "pairs.h"
 #include "turned.h"
 
@@ -25,9 +26,9 @@ template <class S> ATTNC_INLINE Full<uint32_t> paired(const S* first, int64_t ro
 
 // Two rows of bfloat16 only have to be put side by side.
 ATTNC_INLINE Full<uint32_t> paired(const bfloat16* first, int64_t row, int64_t left) {
-  typedef uint16_t Half __attribute__((vector_size(32), aligned(2)));
-  const Full<uint32_t> low = left > 0 ? __builtin_convertvector(*(const Half*)first, Full<uint32_t>) : Full<uint32_t>{};
-  const Full<uint32_t> high = left > 1 ? __builtin_convertvector(*(const Half*)(first + row), Full<uint32_t>) : Full<uint32_t>{};
+  typedef uint16_t Row __attribute__((vector_size(32), aligned(2)));
+  const Full<uint32_t> low = left > 0 ? __builtin_convertvector(*(const Row*)first, Full<uint32_t>) : Full<uint32_t>{};
+  const Full<uint32_t> high = left > 1 ? __builtin_convertvector(*(const Row*)(first + row), Full<uint32_t>) : Full<uint32_t>{};
   return low | high << 16;
 }
 
@@ -37,6 +38,9 @@ inline __attribute__((noinline)) void pack(uint32_t* to, int64_t columns, const 
     for (int64_t m = 0; m < columns; m += 16) *(Full<uint32_t>*)(to + m) = paired(x + k * columns + m, columns, depth - k);
   }
 }
+
+// What is rounded where it is made.
+template <int N> ATTNC_INLINE Lanes<float, N> narrow_exp2_(Lanes<float, N> x) { return power_of_2<true>(x); }
 
 // x as pairs of rows, rounded once for all products that read it. `rows` is x itself.
 template <int BM, int DEPTH> struct Packed {

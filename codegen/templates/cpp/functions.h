@@ -137,7 +137,6 @@ template <bool ROUGH, int N> ATTNC_INLINE Lanes<float, N> power_of_2(Lanes<float
   return power2(x);
 }
 template <int N> ATTNC_INLINE Lanes<float, N> exp2_(Lanes<float, N> x) { return power_of_2<false>(x); }
-template <int N> ATTNC_INLINE Lanes<float, N> narrow_exp2_(Lanes<float, N> x) { return power_of_2<true>(x); }
 ATTNC_INLINE float exp_(float x) { return power_e(x); }
 ATTNC_INLINE double exp_(double x) { return __builtin_exp(x); }
 template <int N> ATTNC_INLINE Lanes<float, N> exp_(Lanes<float, N> x) { return power_e(x); }

@@ -3,6 +3,7 @@
 #if defined(ATTNC_AMX_EMULATED) || (defined(__AMX_TILE__) && defined(__AMX_BF16__) && defined(__AVX512BF16__) && defined(__linux__))
 #include "amx.h"
 #else
+#include "functions.h"
 #include "matmul.h"
 #include "pairs.h"
 
@@ -15,6 +16,7 @@ struct Tiles {
 };
 
 ATTNC_INLINE void awake() {}
+template <class L> ATTNC_INLINE L narrow_exp2_(L x) { return exp2_(x); }
 
 template <int BM, int DEPTH> struct Packed {
   float* const rows;
