@@ -40,7 +40,7 @@ def _isa(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(
-    params=[EMULATED, pytest.param("amx", marks=pytest.mark.skipif(not AMX <= features(), reason="no AMX"))]
+    params=[EMULATED, pytest.param("amx", marks=pytest.mark.skipif(not features() >= AMX, reason="no AMX"))]
 )
 def registers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Emulated, and the processor's own where it has them."""
