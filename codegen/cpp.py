@@ -12,22 +12,12 @@ from attnc.codegen.comments import WHY
 from attnc.codegen.cpp_fuse import Group, grouped
 from attnc.codegen.cpp_inline import inlined
 from attnc.codegen.cpp_memory import Memory
-from attnc.codegen.cpp_names import ELEMENT
+from attnc.codegen.cpp_names import ELEMENT, STORED
 from attnc.codegen.cpp_nests import indented
 from attnc.codegen.cpp_reach import leaves_out, reached
 from attnc.ir import kernel as k
 from attnc.ir.kernel import Kernel
 from attnc.source import NOWHERE
-
-TYPES = {
-    "float32": "float",
-    "float64": "double",
-    "float16": "float16",
-    "bfloat16": "bfloat16",
-    "int64": "int64_t",
-    "int32": "int32_t",
-    "bool": "bool",
-}
 
 
 @cache
@@ -51,6 +41,7 @@ def render(kernel: Kernel) -> str:
             header=[line.rstrip() for line in header],
             lanes=writer.lanes(),
             places=writer.places(),
+            shared=writer.printer.shared,
             thread=writer.printer.kept,
             jobs=writer.jobs(body),
             body=body,
@@ -86,7 +77,7 @@ class Writer:
         lines = [f"const int64_t {name}_size = sizes[{place}];" for place, (name, _) in enumerate(self.kernel.sizes)]
         offset = 0
         for place, param in enumerate(self.kernel.params):
-            kind = TYPES[param.dtype]
+            kind = STORED[param.dtype]
             const = "" if param.output else "const "
             name = self.printer.tensor(param.name)
             lines.append(f"{const}{kind}* const {name} = ({const}{kind}*)tensors[{place}];")

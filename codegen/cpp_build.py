@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from attnc.diagnostics import AttnError, error
@@ -17,7 +20,7 @@ from attnc.ir.kernel import Kernel
 
 HEADERS = Path(__file__).parent / "templates" / "cpp"
 # Left to itself the compiler joins a product and a sum in one loop and not in another: then equal expressions differ.
-FLAGS: tuple[str, ...] = ("-O2", "-std=c++17", "-fopenmp", "-shared", "-fPIC", "-ffp-contract=off")
+FLAGS: tuple[str, ...] = ("-O2", "-std=c++17", "-fopenmp", "-fPIC", "-ffp-contract=off")
 FLAGS += ("-fno-math-errno", "-fno-trapping-math")
 # The instructions that kernels may use, by the name in $ATTNC_CPU_ISA; `generic` is what every such processor has.
 AVX512 = ("-march=x86-64-v4",)
@@ -31,7 +34,18 @@ X86 = {
 ARM = {"generic": ("-march=armv8-a",)}
 ISAS = {"native": ("-march=native",), **(ARM if platform.machine() in ("aarch64", "arm64") else X86)}
 WARNINGS = ("-Wall", "-Werror", "-Wno-unknown-pragmas", "-Wno-psabi", "-Wno-aggressive-loop-optimizations")
+USES = re.compile(r"^ATTNC_USES\((.*)\)$", re.MULTILINE)
 PROBE = '#include <cmath>\n#include <cstdint>\nextern "C" int64_t attnc_probe(int64_t n) { return n + 1; }\n'
+
+Kept = Callable[[str, Callable[[], bytes]], bytes]
+"""What a source was compiled to at an earlier time, or is now."""
+
+
+class _RefusedError(Exception):
+    """The compiler has failed."""
+
+    def __init__(self, done: subprocess.CompletedProcess[str]) -> None:
+        self.done = done
 
 
 @dataclass(frozen=True)
@@ -93,18 +107,31 @@ def _told(name: str, target: tuple[str, ...]) -> tuple[str, str]:
     return _run([name, "--version"]).stdout, _run([name, *target, "-Q", "--help=target"]).stdout
 
 
-def compile_source(source: str) -> bytes:
-    """The shared object of a source; error A504 if the compiler does not work, A901 if it refuses this source."""
-    done, binary = _compiled(source)
-    if binary is not None:
-        return binary
+def compile_source(source: str, kept: Kept = lambda _, make: make()) -> bytes:
+    """The shared object of a source; error A504 if the compiler does not work, A901 if it refuses this source.
+
+    What kernels have in common is compiled apart, all of it at once, unless it is `kept` from an earlier time.
+    """
+    shared = [f'#include "attnc.h"\nATTNC_MAKES({instance})\n' for instance in USES.findall(source)]
+    try:
+        with ThreadPoolExecutor() as pool:
+            kernel = pool.submit(_compiled, source, "-DATTNC_APART")
+            parts = [pool.submit(kept, part, partial(_compiled, part)) for part in shared]
+            return _linked([made.result() for made in (kernel, *parts)])
+    except _RefusedError as refused:
+        raise _explained(refused.done) from None
+
+
+def _explained(done: subprocess.CompletedProcess[str]) -> AttnError:
     words = done.stderr[:4000].rstrip()
     if done.returncode < 0 or "Killed signal" in words:
-        raise _does_not_work("was killed while it compiled a kernel", words, "free some memory and try again")
-    if _compiled(PROBE)[1] is None:
+        return _does_not_work("was killed while it compiled a kernel", words, "free some memory and try again")
+    try:
+        _linked([_compiled(PROBE)])
+    except _RefusedError:
         needs = "kernels need C++17 with OpenMP: g++ 9 or newer, or clang++ with libomp; CXX names another compiler"
-        raise _does_not_work("cannot compile a program of one line", words, needs)
-    raise error(
+        return _does_not_work("cannot compile a program of one line", words, needs)
+    return error(
         "A901",
         "the compiler refused a generated kernel; this is a bug in attnc",
         notes=(words, f"the flags were {' '.join((*flags(), *WARNINGS))}"),
@@ -112,15 +139,28 @@ def compile_source(source: str) -> bytes:
     )
 
 
-def _compiled(source: str) -> tuple[subprocess.CompletedProcess[str], bytes | None]:
-    """What the compiler said, its working folder left out, and the binary if it made one."""
+def _compiled(source: str, *more: str) -> bytes:
+    """The object of a source."""
+    return _made({"kernel.cpp": source.encode()}, "-c", *WARNINGS, *more, f"-I{HEADERS}")
+
+
+def _linked(objects: Sequence[bytes]) -> bytes:
+    """The shared object of objects."""
+    return _made({f"{place}.o": binary for place, binary in enumerate(objects)}, "-shared")
+
+
+def _made(files: Mapping[str, bytes], *arguments: str) -> bytes:
+    """What the compiler makes of files in a folder of their own, which its words leave out."""
     try:
         with tempfile.TemporaryDirectory(prefix="attnc-") as folder:
-            file, binary = Path(folder, "kernel.cpp"), Path(folder, "kernel.so")
-            file.write_text(source, encoding="utf-8")
-            done = _run([compiler(), *flags(), *WARNINGS, f"-I{HEADERS}", str(file), "-o", str(binary)])
+            for name, content in files.items():
+                Path(folder, name).write_bytes(content)
+            result = Path(folder, "result")
+            done = _run([compiler(), *flags(), *arguments, *(f"{folder}/{name}" for name in files), "-o", str(result)])
             done.stderr = done.stderr.replace(f"{folder}/", "")
-            return done, binary.read_bytes() if done.returncode == 0 else None
+            if done.returncode != 0:
+                raise _RefusedError(done)
+            return result.read_bytes()
     except OSError as reason:
         raise _does_not_work("has no place to work", str(reason), "free some space, or set TMPDIR") from None
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from attnc.codegen.cpp_products import Products
+from attnc.codegen.cpp_names import STORED
+from attnc.codegen.cpp_states import States
 from attnc.ir import kernel as k
 
 
 @dataclass
-class Memory(Products):
+class Memory(States):
     """Prints the statements of one kernel."""
 
     def load(self, load: k.Load) -> list[str]:
@@ -21,6 +22,9 @@ class Memory(Products):
         if not load.when or all(isinstance(test, k.Inside) for test in load.when):
             square = self._square(load, kind.axes)
             if square is not None:
+                self.shares(
+                    "read_rows", self._length(self.parallel or ""), self.element(load.name), self.stored(load.tensor)
+                )
                 return [*self.declare(load.name), f"read_rows<{square}, v_{load.name});"]
         tensor = self.tensor(load.tensor)
         spots = [self._offset(self.text(sub), load, place) for place, sub in enumerate(load.subs)]
@@ -54,11 +58,12 @@ class Memory(Products):
         if isinstance(plain, k.Use) and self.type_of(plain).axes == self.type_of(value).axes:
             square = self._square(store, axes) if set(self.named[plain.name].axes) == set(axes) else None
             if square is not None:
+                rows, element = self._length(self.parallel or ""), self.element(plain.name)
+                self.shares("write_rows", rows, element, self.stored(store.tensor))
                 return [*before, f"write_rows<{square}, v_{plain.name});"]
         spots = [self._offset(self.text(sub), store, place) for place, sub in enumerate(store.subs)]
         address = " + ".join(f"{spot} * {tensor}_s[{place}]" for place, spot in enumerate(spots)) or "0"
-        kinds = {"float32": "float", "float64": "double", "int64": "int64_t", "int32": "int32_t"}
-        kind = kinds.get(param.dtype, param.dtype)
+        kind = STORED[param.dtype]
         text = self.text(value)
         real = param.dtype in ("float32", "float64", "float16", "bfloat16")
         text = f"stored<{kind}>({self.text(plain)})" if real else f"({kind})({text})"

@@ -13,8 +13,14 @@ from attnc.ir.kernel import Kernel, TileType
 from attnc.ir.tile_types import tile_type
 from attnc.ir.walk import walk
 
+STORED = {"float32": "float", "float64": "double", "float16": "float16", "bfloat16": "bfloat16"}
+STORED |= {"int64": "int64_t", "int32": "int32_t", "bool": "bool"}
+"""Types of elements in memory."""
+
 ELEMENT = {"float32": "float", "float64": "double", "float16": "float", "bfloat16": "float"}
 ELEMENT |= {"int64": "int64_t", "int32": "int32_t", "bool": "bool"}
+"""Types of elements in arithmetic."""
+
 STACK = 2 << 20  # bytes of arrays that a thread's stack surely has room for
 
 

@@ -1,23 +1,38 @@
-"""Matrix products in C++, and the states that they are added to."""
+"""Matrix products in C++."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from attnc.codegen.cpp_folds import Folds
-from attnc.codegen.cpp_names import ELEMENT
+from attnc.codegen.cpp_names import ELEMENT, STORED
 from attnc.ir import kernel as k
-from attnc.ir.kernel import TileType
 from attnc.ir.walk import bottom_up
-
-JOINED = {"sum": "add", "prod": "mul", "max": "max", "min": "min", "any": "or", "all": "and"}
 
 
 @dataclass
 class Products(Folds):
-    """Prints products and updates; `kept` is what a thread keeps from job to job."""
+    """Prints products.
+
+    `kept` is what a thread keeps from job to job, `shared` the functions that other kernels have as well.
+    """
 
     kept: list[str] = field(default_factory=list)
+    shared: list[str] = field(default_factory=list)
+
+    def shares(self, function: str, *arguments: object) -> None:
+        """Names an instance of a function that need not be compiled for each kernel."""
+        line = f"ATTNC_USES({function}, {', '.join(map(str, arguments))})"
+        if line not in self.shared:
+            self.shared.append(line)
+
+    def lies(self, name: str) -> str:
+        """The C++ type of an operand's elements where it lies."""
+        return self.stored(self.views[name].tensor) if name in self.views else self.element(name)
+
+    def stored(self, tensor: str) -> str:
+        """The C++ type of a tensor's elements."""
+        return next(STORED[param.dtype] for param in self.kernel.params if param.name == tensor)
 
     def bind(self, name: str, value: k.Value) -> list[str]:
         """A new name with a value."""
@@ -75,10 +90,18 @@ class Products(Folds):
         operands = f"&v_{target}[0][0], {pointer}, {w_row}, {w_depth}, {wide}{keep}"
         if self.part and self.part in (row, node.over) and self.takes_part(node):
             kind, length = ("reached", node.over) if row == self.part else ("over_reached", row)
+            self.shares(f"matmul_{kind}", tile, self.element(target), self.lies(b.name))
             return [f"matmul_{kind}<{tile}>({self.part}_reach, {self._count(length)}, {operands});"]
+        self._shares_product(node, tile, b.name)
         if (spot := self._spot(b.name, (row, node.over))) and self.is_packed(node):
             operands = f"{operands}{'' if keep else ', nullptr'}, {tile}, {spot}"
         return [f"matmul<{tile}>({counts}, {operands});"]
+
+    def _shares_product(self, node: k.Dot, columns: int | None, factor: str) -> None:
+        if self.is_packed(node):
+            self.shares("narrow_product", columns, self.lies(factor))
+        else:
+            self.shares("product", columns, ELEMENT[self.type_of(node).dtype], self.lies(factor))
 
     def _spot(self, name: str, axes: tuple[str, str]) -> str:
         """Where a thread keeps tiles of a tensor that have to be turned, for all jobs that read them."""
@@ -104,10 +127,13 @@ class Products(Folds):
         pointer, row, step = self.placed(self.views[streamed.name], lanes, other)
         operands = f"{pointer}, {row}, {step}, &v_{rows.name}[0][0], {self._length(node.over)}"
         place, length = f"&v_{target}[0][0]", self._count(other)
+        element, stored = self.element(rows.name), self.lies(streamed.name)
         if not wide:
+            self.shares("few_scores", count, self._length(lanes), element, stored)
             return [f"few_scores<{count}, {self._length(lanes)}>({lanes}_count, {length}, {place}, {operands});"]
         zeros = [] if keep else self.written(target, k.Const(0.0, self.named[target].dtype))
         stride = self._length(other)
+        self.shares("few_values", count, element, stored)
         return [*zeros, f"few_values<{count}>({lanes}_count, {length}, {place}, {stride}, {operands});"]
 
     def turn(self, name: str) -> list[str]:
@@ -120,6 +146,7 @@ class Products(Folds):
             lines.append(f"const Packed<{rows}, {others}> p_{name}(&v_{name}[0][0], {self._count(other)});")
         if name not in self.turned:
             return lines
+        self.shares("write_rows", rows, self.element(name), self.element(name))
         lines += [
             f"alignas(64) {self.element(name)} r_{name}[{rows}][{others}];",
             f"write_rows<{rows}>(&r_{name}[0][0], {others}, 1, {rows}, {self._count(other)}, v_{name});",
@@ -144,6 +171,7 @@ class Products(Folds):
         own = keep or f"(const {self.element(a.name)}*)nullptr"
         wide = f"q_{b.name}" if self.is_packed(node) else f"&r_{b.name}[0][0]"
         operands = f"&v_{a.name}[0][0], {depth}, 1, {wide}, {own}, {stride}"
+        self._shares_product(node, width, a.name)
         return [f"matmul<{width}>({self._count(row)}, {depth}, {place}, {operands});"]
 
     def add(self, statement: k.Add) -> list[str]:
@@ -188,60 +216,3 @@ class Products(Folds):
         if base[0] == "0":
             return position if position.isidentifier() else f"({position})"
         return f"({position} - {base[0] if base[1] > 11 else '(' + base[0] + ')'})"
-
-    # ---- states ------------------------------------------------------------------------------
-
-    def fold(self, updates: tuple[k.Update, ...]) -> list[str]:
-        """All states from their old values: those that others read change last."""
-        lines: list[str] = []
-        for update in _read_last(updates):
-            direct = self._accumulated(update)
-            lines += direct if direct is not None else self.assign(update.state, _updated(update))
-        return lines
-
-    def _accumulated(self, update: k.Update) -> list[str] | None:
-        """A matrix product added to its state where it lies, whose columns are first multiplied by what they keep."""
-        dot, own = update.lift, self.named[update.state]
-        if update.op != "sum" or not isinstance(dot, k.Dot) or self.type_of(dot) != own:
-            return None
-        if self.is_across(dot) or self._takes_values(dot):
-            return self._added_across(update, dot)
-        if not self.is_matmul(dot):
-            return None
-        match update.keep:
-            case ():
-                keep = f"ones<{self._length(self.parallel or '')}, {ELEMENT[own.dtype]}>.values"
-            case ((k.Use(name), state),) if state == update.state and self.named[name] == self._columns(own):
-                keep = f"&v_{name}[0]"
-            case _:
-                return None
-        return self.product(update.state, dot, f", {keep}")
-
-    def _takes_values(self, dot: k.Dot) -> bool:
-        """Whether few rows are multiplied with values that are read where they lie."""
-        assert isinstance(dot.b, k.Use)
-        return self.is_few(dot) and dot.over == self.parallel and dot.b.name in self.views
-
-    def _added_across(self, update: k.Update, dot: k.Dot) -> list[str]:
-        """A product over the lanes added to its state, after what the state keeps."""
-        width, element = self._length(self.columns_of(dot)), ELEMENT[self.named[update.state].dtype]
-        kept = self.assign(update.state, _updated(replace(update, lift=None))) if update.keep else []
-        return [*kept, *self.product(update.state, dot, f", ones<{width}, {element}>.values")]
-
-    def _columns(self, kind: TileType) -> TileType:
-        """One value for each column of a tile."""
-        return TileType(tuple(axis for axis in kind.axes if axis == self.parallel), kind.dtype)
-
-
-def _updated(update: k.Update) -> k.Value:
-    """The new value of a state."""
-    kept = [k.Map("mul", (factor, k.Use(state))) for factor, state in update.keep]
-    value: k.Value = kept[0] if kept else k.Use(update.state)
-    for term in kept[1:]:
-        value = k.Map("add", (value, term))
-    return value if update.lift is None else k.Map(JOINED[update.op], (value, update.lift))
-
-
-def _read_last(updates: tuple[k.Update, ...]) -> list[k.Update]:
-    """An order in which no update reads a state that changed before: longest corrections first."""
-    return sorted(updates, key=lambda update: -len(update.keep))

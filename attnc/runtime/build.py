@@ -112,9 +112,20 @@ def _cpu(kernel: Kernel, source: str) -> tuple[Launch, bool]:
     check_instructions()
     key = cache.key_of(source, command())
     kept = cache.shared_object(key)
-    file = kept or cache.shared_object(key, compile_source(source))
+    file = kept or cache.shared_object(key, compile_source(source, _instance))
     assert file is not None, "what has just been written is there"
     return launcher(file, kernel), kept is None
+
+
+def _instance(source: str, make: Callable[[], bytes]) -> bytes:
+    """What kernels have in common, compiled once."""
+    from attnc.codegen.cpp_build import command
+
+    key = cache.key_of(source, command())
+    binary = cache.get(key, "o")
+    if binary is None:
+        cache.put(key, "o", binary := make())
+    return binary
 
 
 def _gpu(kernel: Kernel, source: str) -> tuple[Launch, bool]:

@@ -103,6 +103,31 @@ def test_a_damaged_entry_is_made_again(damage: Callable[[Path], None], suffix: s
     assert right(outcome())
 
 
+def objects(home: Path) -> dict[Path, int]:
+    """The compiled functions that kernels have in common, and when they were written."""
+    return {file: file.stat().st_mtime_ns for file in home.rglob("*.o")}
+
+
+def test_what_kernels_have_in_common_is_compiled_once(home: Path) -> None:
+    q, k, v = (torch.randn(1, 2, 100, 32) for _ in range(3))
+    attnc.compile(SPEC)(q, k, v)
+    first = objects(home)
+    assert len(first) >= 3
+    attnc.compile(SPEC.replace("n < 5", "n < 50"))(q, k, v)
+    assert objects(home) == first
+
+
+@pytest.mark.parametrize("damage", [empty, halve, flip, garbage, vanish], ids=lambda f: f.__name__)
+def test_a_damaged_function_is_compiled_again(damage: Callable[[Path], None], filled: Path, home: Path) -> None:
+    shutil.copytree(filled, home)
+    (binary,) = home.rglob("*.so")
+    binary.unlink()
+    for file in objects(home):
+        damage(file)
+    assert right(outcome())
+    assert all(cache.get(file.stem, "o") for file in objects(filled))
+
+
 @pytest.mark.parametrize("suffix", ["kernel", "so"])
 def test_an_entry_in_the_place_of_another_counts_as_missing(suffix: str, filled: Path, home: Path) -> None:
     other = SPEC.replace("n < 5", "n < 3")

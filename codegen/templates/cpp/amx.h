@@ -32,10 +32,10 @@ ATTNC_INLINE Full<uint32_t> paired(const bfloat16* first, int64_t row, int64_t l
   return low | high << 16;
 }
 
-inline __attribute__((noinline)) void pack(uint32_t* to, int64_t columns, const float* x, int64_t depth) {
-  for (int64_t k = 0; k < (depth + 31) / 32 * 32; k += 2, to += columns) {
+template <int BM> ATTNC_ONCE void pack(uint32_t* to, const float* x, int64_t depth) {
+  for (int64_t k = 0; k < (depth + 31) / 32 * 32; k += 2, to += BM) {
     if (k % 32 == 0) awake();
-    for (int64_t m = 0; m < columns; m += 16) *(Full<uint32_t>*)(to + m) = paired(x + k * columns + m, columns, depth - k);
+    for (int64_t m = 0; m < BM; m += 16) *(Full<uint32_t>*)(to + m) = paired(x + k * BM + m, BM, depth - k);
   }
 }
 
@@ -52,7 +52,7 @@ template <int BM, int DEPTH> struct Packed {
   Packed(const Packed&) = delete;
   Packed(float* x) : rows(x), pairs(LARGE ? new uint32_t[SIZE] : own) {}  // its rows are put one by one
   Packed(float* x, int64_t depth) : Packed(x) {
-    if (granted) pack(pairs, BM, x, depth);
+    if (granted) pack<BM>(pairs, x, depth);
   }
   ~Packed() {
     if (LARGE) delete[] pairs;
@@ -109,7 +109,7 @@ inline void copied(uint16_t* to, int64_t pitch, const W* w, int64_t w_row, int64
 // One function for all products of a kernel, for it takes long to compile. Whole registers of bfloat16 are read where
 // they lie; what has to be turned is, once for all that read it, where a place is given for it.
 template <class W>
-__attribute__((noinline)) void on_tiles(int64_t rows, int64_t columns, int64_t depth, float* out, int64_t out_row, const W* w, int64_t w_row, int64_t w_depth, const uint32_t* pairs, const float* keep, Spot spot) {
+ATTNC_ONCE void on_tiles(int64_t rows, int64_t columns, int64_t depth, float* out, int64_t out_row, const W* w, int64_t w_row, int64_t w_depth, const uint32_t* pairs, const float* keep, Spot spot) {
   constexpr int64_t HIGH = 32;
   alignas(64) uint16_t copy[HIGH][DEEP];
   const bool turns = __is_same(W, bfloat16) && w_row == 1 && w_depth != 1;
@@ -135,12 +135,18 @@ __attribute__((noinline)) void on_tiles(int64_t rows, int64_t columns, int64_t d
   }
 }
 
+// By tile registers, or without them from the rows of x.
+template <int BM, class W>
+ATTNC_ONCE void narrow_product(int64_t rows, int64_t depth, float* out, const W* w, int64_t w_row, int64_t w_depth, const float* x, const uint32_t* pairs, const float* keep, int64_t out_row, Spot spot) {
+  static_assert(BM % 16 == 0, "columns fill registers");
+  if (granted && depth > 0) on_tiles(rows, BM, depth, out, out_row, w, w_row, w_depth, pairs, keep, spot);
+  else product<BM>(rows, depth, out, w, w_row, w_depth, x, keep, out_row);
+}
+
 // As `matmul` of 32-bit factors.
 template <int BM, int DEPTH, class W>
 ATTNC_INLINE void matmul(int64_t rows, int64_t depth, float* out, const W* w, int64_t w_row, int64_t w_depth, const Packed<BM, DEPTH>& x, const float* keep = nullptr, int64_t out_row = BM, Spot spot = {}) {
-  static_assert(BM % 16 == 0, "columns fill registers");
-  if (granted && depth > 0) on_tiles(rows, BM, depth, out, out_row, w, w_row, w_depth, x.pairs, keep, spot);
-  else plain<BM>(rows, depth, out, w, w_row, w_depth, x.rows, keep, out_row);
+  narrow_product<BM>(rows, depth, out, w, w_row, w_depth, x.rows, x.pairs, keep, out_row, spot);
 }
 
 }  // namespace attnc

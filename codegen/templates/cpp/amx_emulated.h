@@ -8,7 +8,7 @@ namespace attnc {
 constexpr bool granted = true;
 
 struct TileRegisters { bool ready; Full<uint32_t> tile[8][16]; };
-static thread_local TileRegisters registers;
+inline thread_local TileRegisters registers;
 
 struct Tiles {
   Tiles() { registers.ready = true; }

@@ -6,6 +6,7 @@
 #include "reach.h"
 #include "few.h"
 #include "rows.h"
+#include "shared.h"
 
 namespace attnc {
 

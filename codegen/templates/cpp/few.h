@@ -98,7 +98,7 @@ void few_chunk(int count, T* out, int64_t out_row, const S* values, int64_t row,
 }
 
 template <int ROWS, class T, class S>
-inline void few_values(int count, int64_t width, T* out, int64_t out_row, const S* values, int64_t row, int64_t step, const T* x, int64_t x_row) {
+ATTNC_ONCE void few_values(int count, int64_t width, T* out, int64_t out_row, const S* values, int64_t row, int64_t step, const T* x, int64_t x_row) {
   constexpr int N = BYTES / (int)sizeof(T), PART = ROWS > 4 ? 4 : ROWS, CHUNK = 4;
   int64_t whole = 0;
   if (step == 1) {

@@ -3,6 +3,7 @@
 #include <stdint.h>  // and no more: the C++ library's headers take longer to read than a kernel takes to compile
 
 #define ATTNC_INLINE inline __attribute__((always_inline))
+#define ATTNC_ONCE __attribute__((noinline))  // compiled once, however often a kernel asks
 #define ATTNC_PARTS _Pragma("GCC unroll 16") for (int p = 0; p < PARTS; ++p)
 
 namespace attnc {

@@ -67,7 +67,7 @@ template <class W> ATTNC_INLINE void ahead(const W* w, int64_t row, int64_t dept
 // out = keep * out + the product, the product alone where there is no `keep`. Long sums are added in stretches: one
 // running sum would lose the low bits of its last terms.
 template <int BM, class T, class W>
-inline void matmul(int64_t rows, int64_t depth, T* out, const W* w, int64_t w_row, int64_t w_depth, const T* x, const T* keep = nullptr, int64_t out_row = BM) {
+ATTNC_ONCE void dense(int64_t rows, int64_t depth, T* out, const W* w, int64_t w_row, int64_t w_depth, const T* x, const T* keep, int64_t out_row) {
   constexpr int N = BYTES / sizeof(T);
   constexpr int LANES = MANY && BM % (4 * N) == 0 ? 4 * N : BM % (2 * N) == 0 ? 2 * N : N;
   constexpr bool TALL = LANES == N || (MANY && LANES == 2 * N);
@@ -115,23 +115,20 @@ inline void widened(int64_t rows, int64_t depth, float* out, const H* w, int64_t
         for (int64_t j = 0; j < whole; j += N) *(Full<float>*)(panel + i * SIDE + j) = row_of<float>(from + i * step + j);
         for (int64_t j = whole; j < inner; ++j) panel[i * SIDE + j] = real(from[i * step + j * unit]);
       }
-      matmul<BM>(high, deep, out + r * BM, (const float*)panel, across ? 1 : SIDE, across ? SIDE : 1, x + k * BM, k > 0 ? ones<BM, float>.values : keep);
+      dense<BM>(high, deep, out + r * BM, (const float*)panel, across ? 1 : SIDE, across ? SIDE : 1, x + k * BM, k > 0 ? ones<BM, float>.values : keep, BM);
     }
 }
-template <int BM>
-inline void matmul(int64_t rows, int64_t depth, float* out, const bfloat16* w, int64_t w_row, int64_t w_depth, const float* x, const float* keep = nullptr) {
-  widened<BM>(rows, depth, out, w, w_row, w_depth, x, keep);
-}
-template <int BM>
-inline void matmul(int64_t rows, int64_t depth, float* out, const float16* w, int64_t w_row, int64_t w_depth, const float* x, const float* keep = nullptr) {
-  widened<BM>(rows, depth, out, w, w_row, w_depth, x, keep);
+
+// A factor of any type: the product of what is narrow has rows of BM columns.
+template <int BM, class T, class W>
+ATTNC_ONCE void product(int64_t rows, int64_t depth, T* out, const W* w, int64_t w_row, int64_t w_depth, const T* x, const T* keep, int64_t out_row) {
+  if constexpr (sizeof(W) == 2) widened<BM>(rows, depth, out, w, w_row, w_depth, x, keep);
+  else dense<BM>(rows, depth, out, w, w_row, w_depth, x, keep, out_row);
 }
 
-// A factor of any type: what is narrow has rows of BM columns.
-template <int BM, class W>
-__attribute__((noinline)) void plain(int64_t rows, int64_t depth, float* out, const W* w, int64_t w_row, int64_t w_depth, const float* x, const float* keep, int64_t out_row) {
-  if constexpr (__is_same(W, float)) matmul<BM>(rows, depth, out, w, w_row, w_depth, x, keep, out_row);
-  else matmul<BM>(rows, depth, out, w, w_row, w_depth, x, keep);
+template <int BM, class T, class W>
+ATTNC_INLINE void matmul(int64_t rows, int64_t depth, T* out, const W* w, int64_t w_row, int64_t w_depth, const T* x, const T* keep = nullptr, int64_t out_row = BM) {
+  product<BM>(rows, depth, out, w, w_row, w_depth, x, keep, out_row);
 }
 
 }  // namespace attnc

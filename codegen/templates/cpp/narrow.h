@@ -32,9 +32,14 @@ struct Turned {
 };
 struct Spot { Turned* in = nullptr; int64_t slot = 0; };
 
+template <int BM, class W>
+ATTNC_ONCE void narrow_product(int64_t rows, int64_t depth, float* out, const W* w, int64_t w_row, int64_t w_depth, const float* x, const float* keep, int64_t out_row) {
+  product<BM>(rows, depth, out, w, w_row, w_depth, x, keep, out_row);
+}
+
 template <int BM, int DEPTH, class W>
-inline void matmul(int64_t rows, int64_t depth, float* out, const W* w, int64_t w_row, int64_t w_depth, const Packed<BM, DEPTH>& x, const float* keep = nullptr, int64_t out_row = BM, Spot = {}) {
-  plain<BM>(rows, depth, out, w, w_row, w_depth, x.rows, keep, out_row);
+ATTNC_INLINE void matmul(int64_t rows, int64_t depth, float* out, const W* w, int64_t w_row, int64_t w_depth, const Packed<BM, DEPTH>& x, const float* keep = nullptr, int64_t out_row = BM, Spot = {}) {
+  narrow_product<BM>(rows, depth, out, w, w_row, w_depth, x.rows, keep, out_row);
 }
 
 }  // namespace attnc

@@ -2,8 +2,6 @@
 #pragma once
 #include "narrow.h"
 
-#define ATTNC_ONCE __attribute__((noinline))  // compiled once, however often a kernel asks
-
 namespace attnc {
 
 template <class X> ATTNC_INLINE int64_t row_at(const X* x, int m) { return x[m]; }

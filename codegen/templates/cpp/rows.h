@@ -50,7 +50,7 @@ template <class T, class S> inline void read_line(const S* from, int64_t step, i
 
 // tile[column][row] = from[row * row_stride + column * step]; 0 for the rows that are not there.
 template <int BM, class T, class S>
-inline void read_rows(const S* from, int64_t row_stride, int64_t step, int rows, int columns, T (*tile)[BM]) {
+ATTNC_ONCE void read_rows(const S* from, int64_t row_stride, int64_t step, int rows, int columns, T (*tile)[BM]) {
   constexpr int N = BYTES / (int)sizeof(T);
   int whole = 0;
   if constexpr (BM % N == 0)
@@ -72,7 +72,7 @@ inline void read_rows(const S* from, int64_t row_stride, int64_t step, int rows,
 
 // to[row * row_stride + column * step] = tile[column][row], for the rows that are there.
 template <int BM, class T, class S>
-inline void write_rows(S* to, int64_t row_stride, int64_t step, int rows, int columns, const T (*tile)[BM]) {
+ATTNC_ONCE void write_rows(S* to, int64_t row_stride, int64_t step, int rows, int columns, const T (*tile)[BM]) {
   constexpr int N = BYTES / (int)sizeof(T);
   int whole = 0;
   if constexpr (BM % N == 0)
