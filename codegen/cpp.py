@@ -67,8 +67,8 @@ class Writer:
 
     def lanes(self) -> str:
         """How many values of a tile lie side by side."""
-        lanes = self.printer.parallel
-        return f"width<{ELEMENT[self.kernel.compute]}>({self.printer.axes[lanes].tile if lanes else 1})"
+        lanes, vectors = self.printer.parallel, ", VECTORS" if self.printer.packed else ""
+        return f"width<{ELEMENT[self.kernel.compute]}>({self.printer.axes[lanes].tile if lanes else 1}{vectors})"
 
     # ---- what is known before a job runs -----------------------------------------------------
 

@@ -8,8 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 os.environ.setdefault("TRITON_INTERPRET", "1")  # must stand before triton is first imported
-# Nothing is found that another run left, unless it is asked for: compiling takes half of an exhaustive run.
-os.environ["ATTNC_CACHE"] = os.environ.get("ATTNC_TESTS_CACHE") or tempfile.mkdtemp(prefix="attnc-tests-")
+# Nothing is found that another run left, unless it is asked for; the processes of one run, which have this name from
+# it, share what they compile.
+if not os.environ.get("ATTNC_TESTS_CACHE"):
+    os.environ["ATTNC_TESTS_CACHE"] = tempfile.mkdtemp(prefix="attnc-tests-")
+os.environ["ATTNC_CACHE"] = os.environ["ATTNC_TESTS_CACHE"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -9,6 +9,9 @@
 
 namespace attnc {
 
+// Products take so little time that vectors decide: two at once, so that one is computed while the other waits.
+constexpr int VECTORS = 2;
+
 // Two vectors as bfloat16, the first in the low half; to nearest, ties to even.
 ATTNC_INLINE Full<uint16_t> rounded(Full<float> low, Full<float> high) {
   Full<uint16_t> both;

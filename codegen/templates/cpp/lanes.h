@@ -18,9 +18,9 @@ constexpr int BYTES = 16;
 
 template <int SIZE, class E> struct Vector { typedef E type __attribute__((vector_size(SIZE), aligned(alignof(E)))); };
 
-// How many lanes suit the rows of a tile: two vectors, so that one is computed while the other waits.
-template <class T> constexpr int width(int rows) {
-  int lanes = 2 * BYTES / (int)sizeof(T);
+// How many lanes suit the rows of a tile: those of so many vectors, or fewer.
+template <class T> constexpr int width(int rows, int vectors = 1) {
+  int lanes = vectors * BYTES / (int)sizeof(T);
   while (rows % lanes != 0) lanes /= 2;
   return lanes;
 }

@@ -15,6 +15,7 @@ struct Tiles {
   ~Tiles() {}
 };
 
+constexpr int VECTORS = 1;
 ATTNC_INLINE void awake() {}
 template <class L> ATTNC_INLINE L narrow_exp2_(L x) { return exp2_(x); }
 

@@ -14,9 +14,10 @@ template <class B, class F> ATTNC_INLINE void in_pairs(int rows, B between, F ro
   for (int first = 0; first < rows; first += STRETCH) {
     between();
     const int end = first + STRETCH < rows ? first + STRETCH : rows;
-    int k = first;
-    for (; k + 1 < end; k += 2) row(k, Half<false>{}), row(k + 1, Half<true>{});
-    if (k < end) row(k, Half<false>{});
+    for (int k = first; k < end; k += 2) {
+      row(k, Half<false>{});
+      if (k + 1 < end) row(k + 1, Half<true>{});
+    }
   }
 }
 
