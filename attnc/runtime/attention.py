@@ -21,7 +21,7 @@ from attnc.runtime.carry import NEXT
 from attnc.runtime.convert import setting
 from attnc.runtime.execute import execute, owned
 from attnc.runtime.gradients import backward_for
-from attnc.runtime.graphs import record, recorded
+from attnc.runtime.graphs import record, recorded, watched
 from attnc.runtime.memory import enough_memory
 from attnc.runtime.precision import autocast, exact, lowered
 from attnc.runtime.program import Program, analyse
@@ -103,16 +103,22 @@ class Attention:
         In an autocast region real tensors other than float64 are cast to its type, as those of PyTorch's own
         attention are: so has the result. Arithmetic stays what it is.
         """
-        if recorded((*args, *named.values())):
+        if watched():
             return self._packed(record(self._reference, self.signature, args, named)[1])
         kind, given = kind_of(args, named), tensors_of(args, named)
-        known = self._replays.known(kind)
-        return self._packed(self._again(*known, given) if known else self._anew(args, named, kind, given))
+        if known := self._replays.known(kind):
+            return self._packed(self._again(*known, given))
+        if recorded(given):
+            return self._packed(record(self._reference, self.signature, args, named)[1])
+        return self._packed(self._anew(args, named, kind, given))
 
     def _again(self, replay: Replay, run: Run, given: list[torch.Tensor]) -> list[torch.Tensor]:
         """The outputs of a plain call of a kind that is known."""
-        with enough_memory(f"to run `{self.signature.name}`"):
+        try:
             outputs = replay(given)
+        except (MemoryError, RuntimeError) as reason:
+            with enough_memory(f"to run `{self.signature.name}`"):
+                raise reason
         self.last_run = run
         return outputs
 

@@ -12,11 +12,14 @@ from attnc.runtime.signature import Signature
 from attnc.runtime.site import described
 
 
+def watched() -> bool:
+    """Whether a compiler traces what is called, or a mode wants to see it."""
+    return torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0
+
+
 def recorded(values: Iterable[object]) -> bool:
-    """Whether a call is to be seen as an operator: a compiler traces it, or a mode or a tensor wants to see it."""
-    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
-        return True
-    return any(isinstance(value, torch.Tensor) and _sees_operators(value) for value in values)
+    """Whether a call is to be seen as an operator: by a compiler, a mode or one of its tensors."""
+    return watched() or any(isinstance(value, torch.Tensor) and _sees_operators(value) for value in values)
 
 
 def _sees_operators(tensor: torch.Tensor) -> bool:

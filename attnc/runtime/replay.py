@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+from math import prod
 from typing import Any
 
 import torch
@@ -24,26 +26,39 @@ Tensors = Sequence[torch.Tensor]
 Play = Callable[[Tensors], int]
 
 SETTINGS = ("ATTNC_CPU_ISA", "ATTNC_SCHEDULE", "ATTNC_SPANS", "ATTNC_STRICT", "ATTNC_TUNE")
+_ENVIRONMENT: Mapping[object, Hashable] = os.environ._data  # type: ignore[attr-defined]  # 16 times as fast to ask
+_KEYS = tuple(map(os.environ.encodekey, SETTINGS))
 PLAIN = (torch.Tensor, torch.nn.Parameter)
 VALUES = (bool, int, float, str, type(None))
 MOST = 256  # kinds of calls that an attention remembers
+SMALL = 1 << 20  # bytes that a call may keep to its end
+ALIGNED = 64
 
 
 def kind_of(args: tuple[object, ...], named: Mapping[str, object]) -> Hashable | None:
-    """What a plain call depends on besides the values of its tensors; None for any other call."""
+    """What a plain call depends on besides the values of its tensors; None for any other call.
+
+    It is asked for before each call, when little of it is in the processor's caches: hence the dispatch keys, which
+    tell all at once that a tensor's values are not simply what lies in memory.
+    """
     if autocast() or torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
         return None
     about: list[Hashable] = [*named, *_settings()]
-    differentiated, values = torch.is_grad_enabled(), (*args, *named.values())
-    for value in values:
+    differentiated, tensors = torch.is_grad_enabled(), set[int]()
+    for value in (*args, *named.values()):
         kind = type(value)
-        if kind in VALUES:
+        if kind in PLAIN:
+            assert isinstance(value, torch.Tensor)
+            keys = torch._C._dispatch_keys(value).raw_repr()
+            if not _is_plain(value, keys) or (differentiated and value.requires_grad) or id(value) in tensors:
+                return None
+            tensors.add(id(value))
+            about += keys, value.get_device(), value.dtype, value.shape, value.stride()
+        elif kind in VALUES:
             about.append((kind, repr(value)))  # 1, 1.0 and True are equal, so are 0.0 and -0.0
-        elif kind in PLAIN and _is_plain(value) and not (differentiated and value.requires_grad):  # type: ignore[attr-defined]
-            about.append(_layout(value))  # type: ignore[arg-type]
         else:
             return None
-    return None if _repeated(tensors_of(args, named)) else tuple(about)
+    return tuple(about)
 
 
 def kind_of_run(
@@ -61,7 +76,7 @@ def kind_of_run(
 
 
 def _settings() -> tuple[Hashable, ...]:
-    return threads(), *map(os.environ.get, SETTINGS)
+    return threads(), *map(_ENVIRONMENT.get, _KEYS)
 
 
 def _layout(tensor: torch.Tensor) -> Hashable:
@@ -78,10 +93,15 @@ def tensors_of(args: tuple[object, ...], named: Mapping[str, object]) -> list[to
     return [value for value in (*args, *named.values()) if isinstance(value, torch.Tensor)]
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether the tensor's values are what lies in memory at its strides."""
-    dense = value.device.type in SERVED and value.layout is torch.strided and not value.is_nested
-    return dense and not value.is_neg() and not value._is_zerotensor()
+_PLAIN_KEYS: dict[int, bool] = {}
+
+
+def _is_plain(tensor: torch.Tensor, keys: int) -> bool:
+    """Whether the tensor's values are what lies in memory at its strides, as its dispatch keys tell."""
+    if keys not in _PLAIN_KEYS:
+        dense = tensor.device.type in SERVED and tensor.layout is torch.strided and not tensor.is_nested
+        _PLAIN_KEYS[keys] = dense and not tensor.is_neg() and not tensor._is_zerotensor()
+    return _PLAIN_KEYS[keys]
 
 
 @dataclass(frozen=True)
@@ -93,28 +113,58 @@ class Made:
     dtype: torch.dtype
     zeroed: bool
 
+    @property
+    def bytes(self) -> int:
+        """Its size."""
+        return prod(self.shape) * self.dtype.itemsize
+
 
 @dataclass(frozen=True)
 class Launched:
-    """A kernel with its extents and strides, on tensors by their places; the places that are read no more after it."""
+    """A kernel with its extents and strides, on tensors by their places; the places that are read no more after it.
+
+    One on a CPU wants to know of tensors `where` they lie, and nothing else.
+    """
 
     play: Play
     places: tuple[int, ...]
+    where: bool
     done: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
+class Part:
+    """A part of the memory that a call works in: as much of a tensor as a kernel on a CPU wants."""
+
+    address: int
+
+    def data_ptr(self) -> int:
+        """Where it lies."""
+        return self.address
+
+
+@dataclass(frozen=True)
 class Replay:
-    """What a call of one kind does, in order, and the places of its outputs."""
+    """What a call of one kind does, in order, and the places of its outputs.
+
+    `parts` are what it makes for itself alone: by place, where they lie in `room` bytes that are allocated at once.
+    """
 
     steps: tuple[Made | Launched, ...]
     places: int
     outputs: tuple[int, ...]
+    parts: tuple[tuple[int, int], ...] = ()
+    room: int = 0
 
     def __call__(self, given: Tensors) -> list[torch.Tensor]:
         """The outputs on other tensors of the same kind."""
         tensors: list[Any] = [*given, *[None] * (self.places - len(given))]
         device = given[0].device
+        if self.room:
+            room = torch.empty(self.room, dtype=torch.uint8)
+            start = room.data_ptr()
+            for place, offset in self.parts:
+                tensors[place] = Part(start + offset)
         for step in self.steps:
             if isinstance(step, Made):
                 new = torch.zeros if step.zeroed else torch.empty
@@ -147,10 +197,10 @@ class Tape:
         self.steps.append(Made(place, tuple(tensor.shape), tensor.dtype, zeroed))
         return tensor
 
-    def launched(self, play: Play, tensors: Tensors) -> None:
+    def launched(self, play: Play, tensors: Tensors, *, where: bool) -> None:
         """A kernel has been launched on these tensors."""
         places = [self._place(tensor) for tensor in tensors]
-        self.steps.append(Launched(play, tuple(places)))
+        self.steps.append(Launched(play, tuple(places), where))
 
     def replay(self, outputs: Tensors) -> Replay | None:
         """The call as it can be run again; None where it did more than this tells, or gave out what it was given."""
@@ -159,7 +209,19 @@ class Tape:
         if not (self.whole and fresh):
             return None
         places = len(self.given) + sum(isinstance(step, Made) for step in self.steps)
-        return Replay(tuple(self._released(found)), places, found)
+        small = self._inner(found)
+        ends = [*accumulate((-(-step.bytes // ALIGNED) * ALIGNED for step in small), initial=0)]
+        if len(small) < 2 or ends[-1] > SMALL:
+            small, ends = [], [0]
+        steps = tuple(step for step in self._released(found) if step not in small)
+        return Replay(steps, places, found, tuple(zip((step.place for step in small), ends, strict=False)), ends[-1])
+
+    def _inner(self, outputs: Collection[int]) -> list[Made]:
+        """What kernels alone see that need no tensors."""
+        if not all(step.where for step in self.steps if isinstance(step, Launched)):
+            return []
+        made = (step for step in self.steps if isinstance(step, Made))
+        return [step for step in made if not step.zeroed and step.place not in outputs]
 
     def _released(self, outputs: tuple[int, ...]) -> list[Made | Launched]:
         """The steps, each launch with what it is the last to read: peak memory is what the plan says."""
@@ -168,7 +230,7 @@ class Tape:
             if isinstance(step, Launched):
                 done = tuple(place for place in step.places if place not in kept)
                 kept |= set(done)
-                step = Launched(step.play, step.places, done)
+                step = replace(step, done=done)
             found.append(step)
         return found[::-1]
 

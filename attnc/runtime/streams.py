@@ -216,7 +216,7 @@ def _launch(call: Execution, stage: Stream, kernel: Built) -> int:
     ordered = [call.values[param.name] for param in kernel.kernel.params]
     launch = kernel.launch(ordered, call.bound.sizes)
     if call.tape is not None:
-        call.tape.launched(launch, ordered)
+        call.tape.launched(launch, ordered, where=kernel.backend == "cpp")
     return launch(ordered)
 
 

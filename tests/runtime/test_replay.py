@@ -178,3 +178,17 @@ def test_statements_between_kernels_are_not_replayed() -> None:
     assert attention.last_run is not None
     assert any(run.backend == "torch" for run in attention.last_run.stages)
     assert known(attention) == 0
+
+
+def test_what_a_call_makes_for_itself_is_allocated_at_once() -> None:
+    attention = attnc.compile(SOFTMAX)
+    given = [torch.randn(1, 1, size, 8) for size in (1, 5000, 5000)]
+    first = attention(*given).O
+    assert attention.last_run is not None
+    assert attention.last_run.stages[0].plan == "split"
+    assert all(torch.equal(attention(*given).O, first) for _ in range(3))
+    (replay,) = (known[0] for known in attention._replays.kinds.values() if isinstance(known, tuple))
+    offsets = [offset for _, offset in replay.parts]
+    assert len(offsets) > 1
+    assert all(offset % 64 == 0 and offset < replay.room for offset in offsets)
+    assert {place for place, _ in replay.parts}.isdisjoint(replay.outputs)
