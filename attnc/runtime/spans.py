@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Sizes = Mapping[str, int]
 WORKERS = {"cpu": 64, "cuda": 256, "hip": 256}
 SCARCE = 4  # a machine this many times larger than the jobs of a call is worth cutting for
-LEAST = {"cpu": 2048, "cuda": 256, "hip": 256}  # positions of a span
+LEAST = {"cpu": 1024, "cuda": 256, "hip": 256}  # positions of a span
 SHORT = 4096  # streams of fewer positions stay whole
 PROBES = 4  # rows that stand for all where it is asked what a mask leaves
 
