@@ -47,7 +47,7 @@ def outside(shapes: Shapes, names: Iterable[str]) -> list[str]:
     return [name for tensor in tensors for name in read_names(tensor) if name not in whole]
 
 
-def same_stage_operands(draft: Draft, name: str) -> set[str]:
+def same_stage_operands(draft: Draft, name: str) -> frozenset[str]:
     """What a reduction needs from the stage it is in."""
     group = draft.group_of[name]
     return dependencies(draft.shapes, name) & set(group.members)

@@ -44,6 +44,19 @@ class Shapes:
         return {tensor.name: tensor for tensor in self.cascade.tensors}
 
     @cached_property
+    def reads(self) -> dict[str, tuple[str, ...]]:
+        """For each defined tensor the defined tensors that it reads."""
+        return {
+            name: tuple(other for other in dict.fromkeys(read_names(tensor)) if other in self.tensors)
+            for name, tensor in self.tensors.items()
+        }
+
+    @cached_property
+    def needed(self) -> dict[str, frozenset[str]]:
+        """What `dependencies` has found so far."""
+        return {}
+
+    @cached_property
     def position(self) -> dict[str, int]:
         """The order in which tensors are computed."""
         names = [name for step in self.cascade.steps for name in step.tensors]
@@ -219,16 +232,18 @@ class Shapes:
         return top_down(expr, rule)  # type: ignore[no-any-return]
 
 
-def dependencies(shapes: Shapes, name: str) -> set[str]:
+def dependencies(shapes: Shapes, name: str) -> frozenset[str]:
     """Every defined tensor that a tensor depends on."""
-    seen: set[str] = set()
-    queue = [name]
-    while queue:
-        for other in read_names(shapes.tensors[queue.pop()]):
-            if other in shapes.tensors and other not in seen:
-                seen.add(other)
-                queue.append(other)
-    return seen
+    if name not in shapes.needed:
+        seen: set[str] = set()
+        queue = [name]
+        while queue:
+            for other in shapes.reads[queue.pop()]:
+                if other not in seen:
+                    seen.add(other)
+                    queue.append(other)
+        shapes.needed[name] = frozenset(seen)
+    return shapes.needed[name]
 
 
 def read_names(node: Node) -> list[str]:

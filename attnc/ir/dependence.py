@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from attnc.ir.cascade import Cascade, Coord, Expr, Grad, Order, Read, Reduce, Softmax
 from attnc.ir.node import Node
@@ -48,14 +48,23 @@ def piece(cascade: Cascade, names: Iterable[str]) -> frozenset[str]:
     Before   loss[i] = f(hid);  hid[i] = g(W);  step[e] = grad(sum[i](loss[i]), W[e])
     After    piece(step) = loss, hid, step
     """
+    return pieces(cascade)(names)
+
+
+def pieces(cascade: Cascade) -> Callable[[Iterable[str]], frozenset[str]]:
+    """`piece` of a cascade for several names in turn."""
     between = _between(cascade)
-    found, queue = set[str](), list(names)
-    while queue:
-        name = queue.pop()
-        if name not in found:
-            found.add(name)
-            queue += between.get(name, ())
-    return frozenset(found)
+
+    def found(names: Iterable[str]) -> frozenset[str]:
+        together, queue = set[str](), list(names)
+        while queue:
+            name = queue.pop()
+            if name not in together:
+                together.add(name)
+                queue += between.get(name, ())
+        return frozenset(together)
+
+    return found
 
 
 def _between(cascade: Cascade) -> dict[str, list[str]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from attnc.ir.node import Node
@@ -12,26 +14,45 @@ T = TypeVar("T", bound=Node)
 
 
 _FIELDS: dict[type, tuple[str, ...]] = {}
+_READ: dict[type, Callable[[Any], tuple[object, ...]]] = {}
+LEAVES = {"str", "int", "bool", "float", "None", "tuple", "DType", "Type"}
+"""Words of the annotations of fields in which there are no nodes."""
 
 
 def _fields(kind: type[Node]) -> tuple[str, ...]:
     if kind not in _FIELDS:
-        _FIELDS[kind] = tuple(field.name for field in fields(kind) if field.name != "span")
+        own = (field for field in fields(kind) if field.name != "span")
+        _FIELDS[kind] = tuple(field.name for field in own if not LEAVES.issuperset(re.findall(r"\w+", str(field.type))))
     return _FIELDS[kind]
 
 
-def children(node: Node) -> Iterator[Node]:
+def _read(kind: type[Node]) -> Callable[[Any], tuple[object, ...]]:
+    """Reads all fields that may hold nodes at once: passes spend most of their time in walks."""
+    names = _fields(kind)
+    if len(names) > 1:
+        _READ[kind] = attrgetter(*names)
+    else:
+        _READ[kind] = (lambda node: (getattr(node, names[0]),)) if names else lambda _: ()
+    return _READ[kind]
+
+
+def children(node: Node) -> list[Node]:
     """The nodes directly below, in the order of the fields."""
-    for name in _fields(type(node)):
-        yield from _nodes(getattr(node, name))
+    kind, found = type(node), list[Node]()
+    for value in (_READ.get(kind) or _read(kind))(node):
+        if isinstance(value, Node):
+            found.append(value)
+        elif value.__class__ is tuple:
+            _gather(value, found)
+    return found
 
 
-def _nodes(value: object) -> Iterator[Node]:
-    if isinstance(value, Node):
-        yield value
-    elif isinstance(value, tuple):
-        for item in value:
-            yield from _nodes(item)
+def _gather(values: Any, found: list[Node]) -> None:
+    for value in values:
+        if isinstance(value, Node):
+            found.append(value)
+        elif value.__class__ is tuple:
+            _gather(value, found)
 
 
 def walk(node: Node) -> Iterator[Node]:
@@ -40,7 +61,7 @@ def walk(node: Node) -> Iterator[Node]:
     while stack:
         node = stack.pop()
         yield node
-        stack.extend(reversed(tuple(children(node))))
+        stack += children(node)[::-1]
 
 
 def rebuild(node: T, change: Callable[[Node], Node]) -> T:
