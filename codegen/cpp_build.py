@@ -21,7 +21,7 @@ from attnc.ir.kernel import Kernel
 HEADERS = Path(__file__).parent / "templates" / "cpp"
 # Left to itself the compiler joins a product and a sum in one loop and not in another: then equal expressions differ.
 FLAGS: tuple[str, ...] = ("-O2", "-std=c++17", "-fopenmp", "-fPIC", "-ffp-contract=off")
-FLAGS += ("-fno-math-errno", "-fno-trapping-math")
+FLAGS += ("-fno-math-errno", "-fno-trapping-math", "-fno-exceptions")
 # The instructions that kernels may use, by the name in $ATTNC_CPU_ISA; `generic` is what every such processor has.
 AVX512 = ("-march=x86-64-v4",)
 X86 = {
@@ -145,18 +145,30 @@ def _compiled(source: str, *more: str) -> bytes:
 
 
 def _linked(objects: Sequence[bytes]) -> bytes:
-    """The shared object of objects."""
-    return _made({f"{place}.o": binary for place, binary in enumerate(objects)}, "-shared")
+    """The shared object of objects. Kernels do without the C++ library, which takes GCC longer to link than they do."""
+    gcc = "Free Software Foundation" in _told(compiler(), instructions())[0]
+    own = ("-nodefaultlibs", "-lgomp", "-lm", "-lc", "-lgcc") if gcc else ()
+    return _made({f"{place}.o": binary for place, binary in enumerate(objects)}, "-shared", libraries=own)
 
 
-def _made(files: Mapping[str, bytes], *arguments: str) -> bytes:
+def _made(files: Mapping[str, bytes], *arguments: str, libraries: Sequence[str] = ()) -> bytes:
     """What the compiler makes of files in a folder of their own, which its words leave out."""
     try:
         with tempfile.TemporaryDirectory(prefix="attnc-") as folder:
             for name, content in files.items():
                 Path(folder, name).write_bytes(content)
             result = Path(folder, "result")
-            done = _run([compiler(), *flags(), *arguments, *(f"{folder}/{name}" for name in files), "-o", str(result)])
+            done = _run(
+                [
+                    compiler(),
+                    *flags(),
+                    *arguments,
+                    *(f"{folder}/{name}" for name in files),
+                    *libraries,
+                    "-o",
+                    str(result),
+                ]
+            )
             done.stderr = done.stderr.replace(f"{folder}/", "")
             if done.returncode != 0:
                 raise _RefusedError(done)

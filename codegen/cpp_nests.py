@@ -28,7 +28,7 @@ class Nests(Lanes):
             return [f"{'alignas(64) ' if dims else ''}{element} v_{name}{dims};"]
         inner = "".join(f"[{length}]" for length in lengths[1:])
         return [
-            f"const Owned<{element}{inner}> {name}_owned(new {element}{dims});",
+            f"const Owned<{element}{inner}> {name}_owned({lengths[0]});",
             f"{element} (*const v_{name}){inner} = {name}_owned.place;",
         ]
 

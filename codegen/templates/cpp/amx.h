@@ -53,12 +53,12 @@ template <int BM, int DEPTH> struct Packed {
   alignas(64) uint32_t own[LARGE ? 1 : SIZE];
   uint32_t* pairs;
   Packed(const Packed&) = delete;
-  Packed(float* x) : rows(x), pairs(LARGE ? new uint32_t[SIZE] : own) {}  // its rows are put one by one
+  Packed(float* x) : rows(x), pairs(LARGE ? room<uint32_t>(SIZE) : own) {}  // its rows are put one by one
   Packed(float* x, int64_t depth) : Packed(x) {
     if (granted) pack<BM>(pairs, x, depth);
   }
   ~Packed() {
-    if (LARGE) delete[] pairs;
+    if (LARGE) __builtin_free(pairs);
   }
   // Lanes of row k from column m on, the rows in order: those of an even row wait in `first` for the next one's.
   template <bool ODD, class L> ATTNC_INLINE void put(int k, int m, L x, L& first, Half<ODD>) {

@@ -13,8 +13,8 @@ namespace attnc {
 // An array that is too large for the stack.
 template <class T> struct Owned {
   T* place;
-  explicit Owned(T* made) : place(made) {}
-  ~Owned() { delete[] place; }
+  explicit Owned(int64_t count) : place(room<T>(count)) {}
+  ~Owned() { __builtin_free(place); }
 };
 
 }  // namespace attnc

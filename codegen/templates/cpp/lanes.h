@@ -8,6 +8,13 @@
 
 namespace attnc {
 
+// Room for elements, from the C library: the C++ library takes longer to link than a kernel takes to assemble.
+template <class T> ATTNC_INLINE T* room(int64_t count) {
+  void* found = __builtin_malloc(count * sizeof(T));
+  if (!found) __builtin_trap();
+  return (T*)found;
+}
+
 #if defined(__AVX512F__)
 constexpr int BYTES = 64;
 #elif defined(__AVX__)

@@ -17,9 +17,10 @@ class Turned {
 
   void grow(int64_t slot) {
     const int64_t more = max_<int64_t>(2 * known, slot + 64);
-    Tile* all = new Tile[more]();
+    Tile* all = room<Tile>(more);
+    __builtin_memset(all, 0, more * sizeof(Tile));
     if (known) __builtin_memcpy(all, tiles, known * sizeof(Tile));
-    delete[] tiles;
+    __builtin_free(tiles);
     tiles = all, known = more;
   }
 
@@ -27,8 +28,8 @@ class Turned {
   explicit Turned(bool again) : again(again) {}
   Turned(const Turned&) = delete;
   ~Turned() {
-    for (int64_t i = 0; i < known; ++i) delete[] tiles[i].place;
-    delete[] tiles;
+    for (int64_t i = 0; i < known; ++i) __builtin_free(tiles[i].place);
+    __builtin_free(tiles);
   }
   // One tile at a time has a slot: that of the same positions in another head takes it over.
   Block block(int64_t slot, const void* of, int64_t rows, int64_t depth) {
@@ -37,8 +38,8 @@ class Turned {
     Tile& tile = tiles[slot];
     const int64_t room = (rows + 15) / 16 * 16 * ((depth + 31) / 32 * 32) + LINE;
     if (tile.room < room) {
-      delete[] tile.place;
-      tile = {nullptr, 0, 0, room, new uint16_t[room]};
+      __builtin_free(tile.place);
+      tile = {nullptr, 0, 0, room, attnc::room<uint16_t>(room)};
     }
     const bool full = tile.of == of && tile.rows == rows && tile.depth == depth;
     tile.of = of, tile.rows = rows, tile.depth = depth;
