@@ -7,6 +7,7 @@ import attnc
 from tests.programs.direct import DIRECT
 from tests.programs.generate import Program
 from tests.programs.run import run_program
+from tests.thinned import thinned
 
 LENGTHS = ((0, 5), (5, 0), (1, 1), (17, 17), (1, 33), (40, 9), (70, 133))
 TYPES = (torch.float32, torch.bfloat16, torch.float64)
@@ -24,7 +25,7 @@ def failures(name: str, place: int, dtype: torch.dtype, target: str) -> tuple[st
     return outcome.failures
 
 
-@pytest.mark.parametrize("name", DIRECT)
+@pytest.mark.parametrize("name", thinned(DIRECT, 3))
 def test_compiled_kernels_keep_the_contract(name: str) -> None:
     for place in range(len(LENGTHS)):
         assert failures(name, place, TYPES[0], "cpu") == (), LENGTHS[place]
@@ -38,7 +39,7 @@ def test_compiled_kernels_keep_the_contract_in_other_types(name: str, dtype: tor
     assert failures(name, 5, dtype, "cpu") == ()
 
 
-@pytest.mark.parametrize("name", DIRECT)
+@pytest.mark.parametrize("name", thinned(DIRECT, 2))
 def test_triton_kernels_keep_the_contract(name: str) -> None:
     for place in (0, 1, 3, 5):
         assert failures(name, place, torch.float32, "sm_90") == (), LENGTHS[place]

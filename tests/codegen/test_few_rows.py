@@ -11,6 +11,7 @@ from attnc.runtime.attention import Attention
 from attnc.runtime.draw import draw
 from tests.gradients.run import run_gradients
 from tests.programs.run import outputs_on
+from tests.thinned import thinned
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("[01]*.attn"))[:11]
 WIDTHS = ((32, 48), (20, 9))
@@ -37,7 +38,7 @@ def failures(attention: Attention, rows: int, widths: tuple[int, int], dtype: to
 
 @pytest.mark.parametrize("widths", WIDTHS, ids=str)
 @pytest.mark.parametrize("rows", [1, 3])
-@pytest.mark.parametrize("spec", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("spec", thinned(EXAMPLES, 2), ids=lambda path: path.stem)
 def test_examples(spec: Path, rows: int, widths: tuple[int, int]) -> None:
     assert failures(attnc.load(spec), rows, widths, torch.float32) == []
 

@@ -14,6 +14,7 @@ from attnc.runtime import cache, tangents
 from attnc.runtime.attention import Attention
 from attnc.runtime.draw import draw
 from attnc.runtime.tangents import Pushed, tangents_of
+from tests.thinned import thinned
 
 Tensors = dict[str, torch.Tensor]
 
@@ -112,7 +113,7 @@ def test_examples_have_the_definition_s_tangents(file: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.exhaustive)], ids=str)
-@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", thinned(EXAMPLES, 2), ids=lambda file: file.stem)
 def test_examples_in_other_types(file: Path, dtype: torch.dtype) -> None:
     attention = attnc.load(file)
     inputs = given(attention, SIZES, dtype)

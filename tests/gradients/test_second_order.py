@@ -11,6 +11,7 @@ from torch.autograd import grad, gradcheck, gradgradcheck
 import attnc
 from attnc.runtime.attention import Attention
 from attnc.runtime.draw import draw
+from tests.thinned import thinned
 
 Tensors = tuple[torch.Tensor, ...]
 
@@ -57,7 +58,7 @@ def causal() -> Attention:
 
 
 @pytest.mark.filterwarnings("ignore:attnc")
-@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", thinned(EXAMPLES, 2), ids=lambda file: file.stem)
 def test_examples_by_differences(file: Path) -> None:
     attention = attnc.load(file)
     inputs = given(attention)

@@ -9,6 +9,7 @@ import torch
 import attnc
 from attnc import AttnError
 from attnc.library import standard_attentions
+from tests.thinned import thinned
 
 TWO = "attention one(X[m]) -> O:\n    O[m] = X\n\nattention two(X[m]) -> O:\n    O[m] = 2 * X\n"
 PAIRS = (Path(__file__).parents[1] / "errors" / "A310.attn").read_text().replace("# strict", "")
@@ -34,7 +35,7 @@ def test_the_last_attention_of_a_file_is_meant_or_the_one_named(file: Path) -> N
     assert found.value.code == "A614"
 
 
-@pytest.mark.parametrize("name", sorted(standard_attentions()))
+@pytest.mark.parametrize("name", thinned(sorted(standard_attentions()), 6))
 def test_the_library_is_reached_by_name_by_file_and_by_attribute(name: str) -> None:
     module = standard_attentions()[name].stem
     by_name, by_file = attnc.load(f"std:{name}"), attnc.load(f"std:{module}#{name}")

@@ -18,6 +18,7 @@ from attnc.runtime.execute import execute
 from attnc.runtime.streams import StageRun
 from tests.programs.generate import program
 from tests.programs.run import fresh_memory_is_nan
+from tests.thinned import thinned
 
 Tensors = dict[str, torch.Tensor]
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("[01]*.attn"))[:11]
@@ -78,7 +79,7 @@ def kept(attention: Attention, inputs: Tensors, target: str = "cpu") -> list[int
 @pytest.mark.parametrize(
     "dtype", [torch.float32, torch.bfloat16, pytest.param(torch.float64, marks=pytest.mark.exhaustive)], ids=str
 )
-@pytest.mark.parametrize("spec", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("spec", thinned(EXAMPLES, 2), ids=lambda path: path.stem)
 def test_examples_in_three_spans(spec: Path, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATTNC_SPANS", "3")
     attention = attnc.load(spec)
