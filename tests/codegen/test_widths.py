@@ -8,6 +8,7 @@ from attnc.contract import judge, references
 from attnc.runtime.attention import Attention
 from attnc.runtime.draw import draw
 from tests.programs.run import outputs_on
+from tests.thinned import thinned
 
 SPEC = (
     "attention a(Q[b,h,m,e], K[b,g,n,e], V[b,g,n,f]) -> O, L:\n    require H % G == 0 and G >= 1\n    r = H // G\n"
@@ -33,7 +34,7 @@ def failures(attention: Attention, widths: tuple[int, int], dtype: torch.dtype, 
 
 
 @pytest.mark.parametrize("widths", SOME, ids=str)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
+@pytest.mark.parametrize("dtype", thinned([torch.float32, torch.bfloat16, torch.float64], 2), ids=str)
 def test_widths_on_a_cpu(attention: Attention, widths: tuple[int, int], dtype: torch.dtype) -> None:
     assert failures(attention, widths, dtype, "cpu") == []
 

@@ -7,6 +7,7 @@ import torch
 
 import attnc
 from tests.gradients.run import backward_of, run_gradients
+from tests.thinned import thinned
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("[01]*.attn"))
 EXAMPLES = [file for file in EXAMPLES if "wrong" not in file.stem]
@@ -33,7 +34,7 @@ def test_examples_in_cpp(file: Path, dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("shape", [SMALL, EMPTY], ids=["small", "empty"])
-@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", thinned(EXAMPLES, 2), ids=lambda file: file.stem)
 def test_examples_on_other_shapes(file: Path, shape: dict[str, int]) -> None:
     assert run_gradients(attnc.load(file), shape, 5).failures == ()
 

@@ -101,7 +101,7 @@ def test_examples_are_streamed(file: Path) -> None:
     assert len(stages) == (2 if "entropy" in file.stem else 1)
 
 
-@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", thinned(EXAMPLES, 2), ids=lambda file: file.stem)
 def test_examples_have_the_definition_s_tangents(file: Path) -> None:
     attention = attnc.load(file)
     inputs = given(attention, SIZES)

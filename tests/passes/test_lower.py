@@ -26,6 +26,7 @@ from tests.passes.lowered import (
     outputs_of,
     sizes_of,
 )
+from tests.thinned import thinned
 
 TARGETS = (SMALL_CPU, SMALL_GPU)
 HEAD = "Q[b,h,m,e], K[b,h,n,e], V[b,h,n,f]"
@@ -90,7 +91,7 @@ def sizes_for(name: str, shape: tuple[int, int, int, int]) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", thinned(SPECS, 2))
 def test_kernels_mean_what_the_definition_says(name: str, target: Target) -> None:
     for shape in SHAPES if name not in ("additive", "bilinear") else SHAPES[1:3]:
         error = largest_error(SPECS[name], target, sizes_for(name, shape))

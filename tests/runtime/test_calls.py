@@ -35,7 +35,7 @@ def call(spec: Path, shape: dict[str, int], dtype: torch.dtype) -> list[tuple[st
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("spec", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("spec", thinned(EXAMPLES, 2), ids=lambda path: path.stem)
 def test_examples_keep_the_contract_in_float32(spec: Path, shape: dict[str, int]) -> None:
     assert all(passed for _, passed in call(spec, shape, torch.float32))
 
