@@ -90,7 +90,13 @@ def flags() -> tuple[str, ...]:
 
 def command() -> tuple[str, ...]:
     """The compiler, its version, the flags and the headers: what a binary depends on besides its source."""
-    return (compiler(), *_told(compiler(), instructions()), *flags(), *WARNINGS, _headers())
+    return (compiler(), *_told(compiler(), instructions()), *flags(), *WARNINGS, *_libraries(), _headers())
+
+
+def _libraries() -> tuple[str, ...]:
+    """What kernels are linked to: they do without the C++ library, which GCC takes longer to link than they do."""
+    gcc = "Free Software Foundation" in _told(compiler(), instructions())[0]
+    return ("-nodefaultlibs", "-lgomp", "-lm", "-lc", "-lgcc") if gcc else ()
 
 
 @cache
@@ -145,30 +151,19 @@ def _compiled(source: str, *more: str) -> bytes:
 
 
 def _linked(objects: Sequence[bytes]) -> bytes:
-    """The shared object of objects. Kernels do without the C++ library, which takes GCC longer to link than they do."""
-    gcc = "Free Software Foundation" in _told(compiler(), instructions())[0]
-    own = ("-nodefaultlibs", "-lgomp", "-lm", "-lc", "-lgcc") if gcc else ()
-    return _made({f"{place}.o": binary for place, binary in enumerate(objects)}, "-shared", libraries=own)
+    """The shared object of objects."""
+    return _made({f"{place}.o": binary for place, binary in enumerate(objects)}, "-shared", after=_libraries())
 
 
-def _made(files: Mapping[str, bytes], *arguments: str, libraries: Sequence[str] = ()) -> bytes:
+def _made(files: Mapping[str, bytes], *arguments: str, after: Sequence[str] = ()) -> bytes:
     """What the compiler makes of files in a folder of their own, which its words leave out."""
     try:
         with tempfile.TemporaryDirectory(prefix="attnc-") as folder:
             for name, content in files.items():
                 Path(folder, name).write_bytes(content)
             result = Path(folder, "result")
-            done = _run(
-                [
-                    compiler(),
-                    *flags(),
-                    *arguments,
-                    *(f"{folder}/{name}" for name in files),
-                    *libraries,
-                    "-o",
-                    str(result),
-                ]
-            )
+            places = [f"{folder}/{name}" for name in files]
+            done = _run([compiler(), *flags(), *arguments, *places, *after, "-o", str(result)])
             done.stderr = done.stderr.replace(f"{folder}/", "")
             if done.returncode != 0:
                 raise _RefusedError(done)

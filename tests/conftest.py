@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 os.environ.setdefault("TRITON_INTERPRET", "1")  # must stand before triton is first imported
-# Nothing is found that another run left, unless it is asked for; the processes of one run, which have this name from
-# it, share what they compile.
+# Nothing is found that another run left, unless it is asked for. The processes of one run share what they compile: they
+# begin with the environment of the first.
 if not os.environ.get("ATTNC_TESTS_CACHE"):
     os.environ["ATTNC_TESTS_CACHE"] = tempfile.mkdtemp(prefix="attnc-tests-")
 os.environ["ATTNC_CACHE"] = os.environ["ATTNC_TESTS_CACHE"]

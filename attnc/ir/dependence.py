@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 from attnc.ir.cascade import Cascade, Coord, Expr, Grad, Order, Read, Reduce, Softmax
 from attnc.ir.node import Node
@@ -48,36 +49,26 @@ def piece(cascade: Cascade, names: Iterable[str]) -> frozenset[str]:
     Before   loss[i] = f(hid);  hid[i] = g(W);  step[e] = grad(sum[i](loss[i]), W[e])
     After    piece(step) = loss, hid, step
     """
-    return pieces(cascade)(names)
+    return pieces_of(cascade)(names)
 
 
-def pieces(cascade: Cascade) -> Callable[[Iterable[str]], frozenset[str]]:
+def pieces_of(cascade: Cascade) -> Callable[[Iterable[str]], frozenset[str]]:
     """`piece` of a cascade for several names in turn."""
-    between = _between(cascade)
-
-    def found(names: Iterable[str]) -> frozenset[str]:
-        together, queue = set[str](), list(names)
-        while queue:
-            name = queue.pop()
-            if name not in together:
-                together.add(name)
-                queue += between.get(name, ())
-        return frozenset(together)
-
-    return found
+    return partial(sources, _between(cascade))
 
 
-def _between(cascade: Cascade) -> dict[str, list[str]]:
+def _between(cascade: Cascade) -> Reads:
     """For each tensor that is made of derivatives, what lies between; a recurrence is evaluated as a whole."""
     taken = [(tensor.name, node) for tensor in cascade.tensors for node in walk(tensor) if isinstance(node, Grad)]
     if not taken:
         return {}
     reads = reads_of(cascade)
     steps = {name: step.tensors for step in cascade.steps for name in step.tensors}
-    found: dict[str, list[str]] = {}
+    found: dict[str, frozenset[str]] = {}
     for name, node in taken:
         through = dependents(reads, node.x.tensor) & sources(reads, read_names(node.y))
-        found.setdefault(name, []).extend(member for other in sorted(through) for member in steps[other])
+        members = {member for other in through for member in steps[other]}
+        found[name] = found.get(name, frozenset()) | members
     return found
 
 

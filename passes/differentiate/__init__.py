@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from attnc.ir.adjoint import Adjoint, Backward, Kept
 from attnc.ir.cascade import Cascade, Choose, Expr, Grad, Map, Order, Read, Reduce
-from attnc.ir.dependence import pieces, read_names, reads_of, sources
+from attnc.ir.dependence import piece, pieces_of, read_names, reads_of, sources
 from attnc.ir.node import Node
 from attnc.ir.stage import Host, Plan, Stage, Stream
 from attnc.ir.types import types_of
@@ -73,7 +73,7 @@ def emitted(stage: Stage) -> tuple[str, ...]:
 def statements(cascade: Cascade, plan: Plan, stage: Stage) -> tuple[str, ...]:
     """The tensors whose statements compute what a stage emits from inputs and from what other stages emit."""
     stored = {name for other in plan.stages if other is not stage for name in emitted(other)}
-    reads, together, found, queue = reads_of(cascade), pieces(cascade), set[str](), list(emitted(stage))
+    reads, together, found, queue = reads_of(cascade), pieces_of(cascade), set[str](), list(emitted(stage))
     while queue:
         name = queue.pop()
         if name in reads and name not in found and name not in stored:
@@ -107,7 +107,7 @@ def differentiable(cascade: Cascade, stage: Stage) -> set[str]:
     """The tensors of which a stage's values are functions that have a derivative."""
     if isinstance(stage, Stream):
         return set(_through(stage.monoid))
-    names = pieces(cascade)(stage.tensors)
+    names = piece(cascade, stage.tensors)
     tensors = [tensor for tensor in cascade.tensors if tensor.name in names]
     return {name for tensor in tensors for part in tensor.parts for name in _through(part.value)} - names
 

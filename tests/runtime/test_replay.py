@@ -192,3 +192,13 @@ def test_what_a_call_makes_for_itself_is_allocated_at_once() -> None:
     assert len(offsets) > 1
     assert all(offset % 64 == 0 and offset < replay.room for offset in offsets)
     assert {place for place, _ in replay.parts}.isdisjoint(replay.outputs)
+
+
+def test_what_is_empty_between_kernels_has_a_place_too() -> None:
+    attention = attnc.compile(
+        "attention a(Q[b,h,m,e], K[b,h,n,e], V[b,h,n,f]) -> O:\n    A[b,h,m,n] = sigmoid(sum[e](Q * K))\n"
+        "    T[b,h,n] = max[m](A)\n    U[b,h,n] = sum[m](A)\n    O[b,h,m,f] = sum[n](A * T * U * V)\n"
+    )
+    given = tensors(n=0)
+    assert all(torch.equal(attention(*given), torch.zeros(2, 3, 7, 8)) for _ in range(4))
+    assert any(isinstance(known, tuple) and len(known[0].parts) > 1 for known in attention._replays.kinds.values())

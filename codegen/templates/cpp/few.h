@@ -11,7 +11,7 @@ template <class S> ATTNC_INLINE void on_the_way(const S* from, int64_t count) {
 }
 
 // Two vectors of elements as one, of which every second lies in the other: so bfloat16 becomes 32 bits in one step.
-template <class T, class S> constexpr bool DEALT = __is_same(T, float) && __is_same(S, bfloat16);
+template <class T, class S> constexpr bool DEALT = __is_same(T, float) && __is_same(S, bfloat16) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
 
 template <int CHUNK, class T, class S> ATTNC_INLINE void read_chunk(const S* from, Full<T>* x) {
   constexpr int N = BYTES / (int)sizeof(T);
