@@ -33,7 +33,14 @@ X86 = {
 }
 ARM = {"generic": ("-march=armv8-a",)}
 ISAS = {"native": ("-march=native",), **(ARM if platform.machine() in ("aarch64", "arm64") else X86)}
-WARNINGS = ("-Wall", "-Werror", "-Wno-unknown-pragmas", "-Wno-psabi", "-Wno-aggressive-loop-optimizations")
+WARNINGS = (
+    "-Wall",
+    "-Werror",
+    "-Wno-unknown-warning-option",
+    "-Wno-unknown-pragmas",
+    "-Wno-psabi",
+    "-Wno-aggressive-loop-optimizations",
+)
 USES = re.compile(r"^ATTNC_USES\((.*)\)$", re.MULTILINE)
 PROBE = '#include <cmath>\n#include <cstdint>\nextern "C" int64_t attnc_probe(int64_t n) { return n + 1; }\n'
 

@@ -307,3 +307,29 @@ def test_what_a_killed_process_left_is_swept_away(home: Path) -> None:
     os.utime(left, (0, 0))
     cache.put(left.parent.name + "0" * 62, "kernel", b"new")
     assert not left.exists()
+
+
+def has_clang(folder: Path) -> bool:
+    """Whether clang++ is installed with OpenMP."""
+    found = shutil.which("clang++")
+    (folder / "probe.cpp").write_text("int main() {}")
+    call = ["clang++", "-fopenmp", "probe.cpp", "-o", "probe"]
+    return found is not None and subprocess.run(call, cwd=folder, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("rows", [1, 40])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_clang_makes_kernels_too(
+    dtype: torch.dtype, rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_clang(tmp_path):
+        pytest.skip("no clang++ with OpenMP")
+    from attnc.codegen import cpp_build
+
+    monkeypatch.setenv("CXX", "clang++")
+    monkeypatch.setattr(cpp_build, "compiler", cpp_build.compiler.__wrapped__)
+    q, k, v = (torch.randn(1, 2, size, 64).to(dtype) for size in (rows, 150, 150))
+    found = attnc.compile(SPEC.replace("n < 5", "n < 140"), strict=True)(q, k, v)
+    expected = (q.double() @ k[:, :, :140].double().mT).softmax(-1) @ v[:, :, :140].double()
+    bound = 1e-5 if dtype == torch.float32 else 1e-2
+    torch.testing.assert_close(found, expected.to(dtype), atol=bound, rtol=bound)

@@ -24,7 +24,8 @@ template <class S> ATTNC_INLINE Full<uint32_t> paired(const S* first, int64_t ro
   const Full<float> low = left > 0 ? row_of<float>(first) : Full<float>{}, high = left > 1 ? row_of<float>(first + row) : Full<float>{};
   Full<uint16_t> order;
   for (int i = 0; i < 16; ++i) order[2 * i] = i, order[2 * i + 1] = 16 + i;
-  return (Full<uint32_t>)__builtin_shuffle(rounded(low, high), order);
+  const Full<uint16_t> both = rounded(low, high);
+  return (Full<uint32_t>)shuffled(both, both, order);
 }
 
 // Two rows of bfloat16 only have to be put side by side.

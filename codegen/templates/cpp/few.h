@@ -34,14 +34,14 @@ template <class T> ATTNC_INLINE void dealt(Full<T>& one, Full<T>& other) {
   Full<typename Signed<T>::type> even, odd;
   for (int i = 0; i < N; ++i) even[i] = 2 * i, odd[i] = 2 * i + 1;
   const Full<T> x = one, y = other;
-  one = __builtin_shuffle(x, y, even), other = __builtin_shuffle(x, y, odd);
+  one = shuffled(x, y, even), other = shuffled(x, y, odd);
 }
 template <class T> ATTNC_INLINE void gathered(Full<T>& one, Full<T>& other) {
   constexpr int N = BYTES / (int)sizeof(T);
   Full<typename Signed<T>::type> low, high;
   for (int i = 0; i < N; ++i) low[i] = i / 2 + i % 2 * N, high[i] = N / 2 + i / 2 + i % 2 * N;
   const Full<T> x = one, y = other;
-  one = __builtin_shuffle(x, y, low), other = __builtin_shuffle(x, y, high);
+  one = shuffled(x, y, low), other = shuffled(x, y, high);
 }
 
 // Lane i of x[0] becomes the sum of x[i]: vectors are folded onto one another, two at a time.

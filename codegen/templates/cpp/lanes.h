@@ -25,6 +25,18 @@ constexpr int BYTES = 16;
 
 template <int SIZE, class E> struct Vector { typedef E type __attribute__((vector_size(SIZE), aligned(alignof(E)))); };
 
+// Elements of two vectors in a constant order, the second's numbered on.
+template <class V, class I> ATTNC_INLINE V shuffled(V x, V y, I order) {
+#if defined(__clang__)
+  constexpr int N = sizeof(V) / sizeof(x[0]);
+  V z;
+  for (int i = 0; i < N; ++i) z[i] = order[i] < N ? x[order[i]] : y[order[i] - N];
+  return z;
+#else
+  return __builtin_shuffle(x, y, order);
+#endif
+}
+
 // How many lanes suit the rows of a tile: those of so many vectors, or fewer.
 template <class T> constexpr int width(int rows, int vectors = 1) {
   int lanes = vectors * BYTES / (int)sizeof(T);

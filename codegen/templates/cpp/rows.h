@@ -27,7 +27,7 @@ template <int S, class T> ATTNC_INLINE void swapped(Full<T>& one, Full<T>& other
   typedef Full<typename Signed<T>::type> I;
   const I a = *(const I*)low, b = *(const I*)high;
   const Full<T> x = one, y = other;
-  one = __builtin_shuffle(x, y, a), other = __builtin_shuffle(x, y, b);
+  one = shuffled(x, y, a), other = shuffled(x, y, b);
 }
 
 // x[i][j] becomes x[j][i]: blocks of 1, 2, 4 .. elements change places.
