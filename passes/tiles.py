@@ -4,26 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from math import prod
 
 from attnc.ir.cascade import Cascade
 from attnc.ir.kernel import DType
 from attnc.ir.stage import Stream
-from attnc.ir.target import Registers, Target
-from attnc.passes.operations import Side
+from attnc.ir.target import Target
+from attnc.passes.tile_model import Choice, weighed
 from attnc.passes.work import Work, work_of
 
 CROWDED = 50  # registers beside those of one accumulator and its product
-CLOSE = 10  # registers that the estimate may be short of
-EXTRA = 0.18  # registers for each score and operation beyond those of plain attention
-FOLD = 1.5  # registers for each score of a fold that a loop inside a turn completes
-COLUMN = 0.75  # registers for each position of a column that such a loop reads: addresses and a value of a few
 FEW, NEAR = 5, 1.5  # how many tiles are rivals, and how far from the best the model may see them
+DOUBT, TWICE = 1.2, 2  # how far the model may see tiles beyond the registers there are, how many of those are rivals
 FEWER = 0.9  # of the registers of those before it
-TURN = {"cpu": 400.0, "cuda": 600.0, "hip": 600.0}  # cycles to start a turn of the loop, whatever its size
-NEAR_CHIP = 32  # bytes per cycle from a CPU's second cache
-PASSES = 3  # of scores: what is written, its greatest, its exponentials
-TYPICAL = 4096  # positions: what tiles waste at the edges of a mask is weighed against a row of this length
 
 
 @dataclass(frozen=True)
@@ -44,22 +36,6 @@ class Tiles:
     resident: int = 1
 
 
-@dataclass(frozen=True)
-class Choice:
-    """A candidate: its live bytes, registers a thread, cycles a score and what bounds them; why it does not fit."""
-
-    rows: int
-    keys: int
-    warps: int
-    stages: int
-    footprint: int
-    registers: int
-    cycles: float
-    bound: str
-    fault: str
-    resident: int
-
-
 def choose_tiles(
     stream: Stream,
     cascade: Cascade,
@@ -73,7 +49,7 @@ def choose_tiles(
     The model counts matrix products, functions, other operations and bytes against the target's rates.
     """
     work = work_of(stream, cascade, dtypes, extents)
-    found = _weighted(stream, target, dtypes, work)
+    found = _all_weighed(stream, target, dtypes, work)
     best = _ranked(found)[0]
     lines = tuple(_reasons(stream, target, work, best, found))
     return Tiles(best.rows, best.keys, best.footprint, lines, best.warps, best.stages, best.cycles, best.resident)
@@ -89,17 +65,26 @@ def rivals(
     """The target narrowed to the tiles of the fewest cycles, the best first: a device may say which is the fastest.
 
     The model's own choice is also among them with one load less ahead, which leaves room for a second program. The last
-    are for where it errs: each takes clearly fewer registers than the one before.
+    are for where it errs: some of which it doubts that they fit, then each takes clearly fewer registers than the one
+    before.
     """
-    found = _weighted(stream, target, dtypes, work_of(stream, cascade, dtypes, extents))
+    found = _all_weighed(stream, target, dtypes, work_of(stream, cascade, dtypes, extents))
     ranked = _ranked(found)
     near = [item for item in ranked[:FEW] if item.cycles <= NEAR * ranked[0].cycles]
     shorter = [replace(ranked[0], stages=ranked[0].stages - 1)] if ranked[0].stages > 1 else []
-    tried = near + shorter + _roomier(near, found)
+    tried = near + shorter + _doubted(near, found, target) + _roomier(near, found)
     return tuple(
         replace(target, rows=(item.rows,), keys=(item.keys,), long=(), warps=(item.warps,), stages=item.stages)
         for item in tried
     )
+
+
+def _doubted(near: list[Choice], found: list[Choice], target: Target) -> list[Choice]:
+    """The fastest that may yet fit the registers, where these spill: none that needs whatever one of them needs."""
+    most = DOUBT * target.registers
+    able = [item for item in found if item.registers <= most and item.onchip <= target.onchip]
+    other = [item for item in able if not any(item.holds(one) for one in near)]
+    return sorted(other, key=lambda item: item.cycles)[:TWICE] if target.spent else []
 
 
 def _roomier(near: list[Choice], found: list[Choice]) -> list[Choice]:
@@ -110,10 +95,10 @@ def _roomier(near: list[Choice], found: list[Choice]) -> list[Choice]:
     return [first, *_roomier([first], rest)] if first is not None else []
 
 
-def _weighted(stream: Stream, target: Target, dtypes: Mapping[str, DType], work: Work) -> list[Choice]:
+def _all_weighed(stream: Stream, target: Target, dtypes: Mapping[str, DType], work: Work) -> list[Choice]:
     narrow = any(dtype in target.narrow for dtype in dtypes.values())
     target = replace(target, keys=(*target.long, *target.keys)) if narrow else replace(target, nearest=0)
-    return [_weighed(*sides, work, target, narrow) for sides in _candidates(stream, target, work)]
+    return [weighed(*sides, work, target, narrow) for sides in _candidates(stream, target, work)]
 
 
 def _ranked(found: list[Choice]) -> list[Choice]:
@@ -135,89 +120,6 @@ def _candidates(stream: Stream, target: Target, work: Work) -> Iterator[tuple[in
             yield from (
                 (rows, keys, warps) for warps in target.warps if rows >= least * warps or warps == target.warps[0]
             )
-
-
-def _weighed(rows: int, keys: int, warps: int, work: Work, target: Target, narrow: bool) -> Choice:
-    cached = target.kind == "cpu"  # where what loops inside a turn come back to should still be
-    held = rows * (work.row_bytes if cached else work.row_held)
-    streamed = keys * (work.position_bytes if cached else work.position_held)
-    stages = next((n for n in range(target.stages, 1, -1) if held + n * streamed <= target.onchip), 1)
-    operands = held + stages * streamed
-    footprint = operands + work.live * 4 * rows * keys + 4 * rows * work.state
-    if target.kind == "cpu":
-        registers, onchip, resident = 0, footprint, 1
-    else:
-        registers, onchip = registers_of(rows, keys, warps, work, target), operands
-        resident = max(1, target.resident(registers, onchip, warps))
-    fault = f"{onchip >> 10} KiB of {target.onchip >> 10}" if onchip > target.onchip else ""
-    fault = f"{registers} registers" if target.spent and registers > target.registers - CLOSE else fault
-    cycles = _cycles(rows, keys, warps, resident, work, target, narrow)
-    return Choice(rows, keys, warps, stages, footprint, registers, *cycles, fault, resident)
-
-
-def registers_of(rows: int, keys: int, warps: int, work: Work, target: Target) -> int:
-    """The registers of a thread, as the target's compiler spends them; two threads at most share a row's scores."""
-    threads = warps * target.warp
-    scores, state = rows * keys / threads, rows * work.state / threads
-    if not work.walks:
-        return int(scores * work.live + state) + 40
-    shared = max(scores, keys * 16 / target.warp)
-    beside = (EXTRA * work.extra + FOLD * work.folds) * scores + COLUMN * work.columns * keys
-
-    def own(spent: Registers) -> float:
-        found = spent.score * (scores if spent.operand else shared) + spent.state * state + spent.further * work.further
-        found += spent.address * keys * work.position_held / (8 * threads)
-        return found + spent.operand * _operands(rows, keys, threads, work) + spent.fixed + beside
-
-    halves, wide = work.products > work.wide_products, work.wide_products > 0
-    return int(max(map(own, target.spends(rows, halves=halves, wide=wide))))
-
-
-def _operands(rows: int, keys: int, threads: int, work: Work) -> float:
-    """The most operands of a product of float32 that a thread holds, which takes squares of its result."""
-    most, along = 0.0, {"rows": rows, "keys": keys}
-
-    def length(side: Side) -> int:
-        return side if isinstance(side, int) else along[side]
-
-    for item in work.dots:
-        if item.wide and len(item.sides) == 2:
-            each = prod(map(length, item.sides)) / threads
-            square = 1 if each < 4 else 2 if each < 16 else 4
-            most = max(most, (square + max(square, each / square)) * length(item.summed))
-    return most
-
-
-def _cycles(
-    rows: int, keys: int, warps: int, resident: int, work: Work, target: Target, narrow: bool
-) -> tuple[float, str]:
-    """Cycles a score on one core or multiprocessor, and what they are spent on; programs side by side share a wait."""
-    copies = _copies(rows, warps, work, target)
-    slow = work.wide_products if narrow else work.products
-    matrix = copies * (work.products - slow) / target.multiplies(rows) + slow / target.real
-    vector = copies * (work.functions / target.functions + work.others / target.vector)
-    moved = work.moved(rows, keys) / target.chip
-    parts = {"matrix products": matrix, "functions": vector, "memory": moved}
-    busy = sum(parts.values()) if target.kind == "cpu" else max(parts.values())
-    corrections = work.state / (keys * target.vector)
-    corrections += _fetched(rows, keys, work, target) / NEAR_CHIP
-    turn = TURN[target.kind] / (rows * keys * resident)
-    edges = 1 + (rows + keys) / (2 * TYPICAL)
-    return (busy + corrections + turn) * edges, max(parts, key=lambda name: parts[name])
-
-
-def _fetched(rows: int, keys: int, work: Work, target: Target) -> float:
-    """The bytes a score that come from beyond the nearest cache: the state, and scores that do not stay in it."""
-    if not target.nearest:
-        return 0.0
-    far = 4 * work.live * rows * keys > target.nearest
-    return 4 * (PASSES if far else 1) + 8 * work.state / keys
-
-
-def _copies(rows: int, warps: int, work: Work, target: Target) -> float:
-    """How many warps compute the same scores: those that a row's product is for have 16 rows each, which few repeat."""
-    united = work.walks and work.products > work.wide_products
-    return max(1.0, 16 * warps / rows) if target.kind != "cpu" and united else 1.0
 
 
 def _reasons(stream: Stream, target: Target, work: Work, best: Choice, found: list[Choice]) -> Iterator[str]:

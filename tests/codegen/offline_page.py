@@ -37,8 +37,8 @@ def _introduction() -> Iterator[str]:
     version = importlib.metadata.version("triton")
     yield f"bf16, by Triton {version}, on a machine without a GPU: no figure on this page was measured on one. A row is"
     yield "a kernel with the tiles that a call would settle on: what it takes, and what a turn of the loop over whole"
-    yield "tiles is made of, counted in the disassembly. `cycles` is what the model of `passes/tiles.py` expects for a"
-    yield "score and multiprocessor; `a score` are the instructions of all threads."
+    yield "tiles is made of, counted in the disassembly. `cycles` is what `passes/tile_model.py` expects for"
+    yield "a score and multiprocessor; `a score` are the instructions of all threads."
     yield "Written by `.venv/bin/python -m tests.codegen.offline`."
 
 

@@ -10,8 +10,10 @@ from attnc.ir.cascade import Cascade
 from attnc.ir.kernel import DType
 from attnc.ir.stage import Stream
 from attnc.ir.target import TARGETS, Target, find_target
-from attnc.passes.tiles import Tiles, choose_tiles, registers_of, rivals
+from attnc.passes.tile_model import registers_of
+from attnc.passes.tiles import Tiles, choose_tiles, rivals
 from attnc.passes.work import Work, work_of
+from attnc.runtime.explain_backward import whole_backward
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("[01]*.attn"))[:11]
 
@@ -158,3 +160,17 @@ def test_the_last_rivals_take_ever_fewer_registers() -> None:
     spent = [registers_of(item.rows[0], item.keys[0], item.warps[0], work, target) for item in tried]
     least = [min(spent[: place + 1]) for place in range(len(spent))]
     assert least[-1] == spent[-1] < 0.9 * min(spent[:5])
+
+
+def test_some_rivals_are_tiles_that_the_model_doubts() -> None:
+    program = attnc.load(example("documents")).program()
+    own = next(own for _, own in whole_backward(program).steps if own is not None and own.streams)
+    stream, cascade, target = own.streams[-1], own.explicit, find_target("sm_90")
+    dtypes: dict[str, DType] = {item.name: "bfloat16" for item in cascade.inputs if item.type == "real"}
+    extents = {"e": 128, "f": 128}
+    work = work_of(stream, cascade, dtypes, extents)
+    tried = rivals(stream, cascade, target, dtypes, extents)
+    first, *others = [(item.rows[0], item.keys[0], item.warps[0]) for item in tried]
+    doubted = [sides for sides in others if registers_of(*sides, work, target) > target.registers]
+    assert doubted
+    assert all(item[2] != first[2] or item[0] < first[0] or item[1] < first[1] for item in doubted)
