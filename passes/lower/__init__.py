@@ -38,7 +38,7 @@ def lower(
         try:
             return lowering.kernel()
         except NeedsPointsError:
-            points |= {lowering.segment}
+            points |= {lowering.visits.at}
             tiles = choose_tiles(stream, cascade, target.with_whole_vectors, dtypes, extents)
 
 

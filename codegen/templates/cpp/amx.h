@@ -45,6 +45,7 @@ template <int BM> ATTNC_ONCE void pack(uint32_t* to, const float* x, int64_t dep
 
 // What is rounded where it is made.
 template <int N> ATTNC_INLINE Lanes<float, N> narrow_exp2_(Lanes<float, N> x) { return power_of_2<true>(x); }
+template <int N> ATTNC_INLINE Lanes<float, N> narrow_exp_(Lanes<float, N> x) { return narrow_exp2_(x * Lanes<float, N>(1.44269504f)); }
 
 // x as pairs of rows, rounded once for all products that read it. `rows` is x itself.
 template <int BM, int DEPTH> struct Packed {

@@ -18,6 +18,7 @@ struct Tiles {
 constexpr int VECTORS = 1;
 ATTNC_INLINE void awake() {}
 template <class L> ATTNC_INLINE L narrow_exp2_(L x) { return exp2_(x); }
+template <class L> ATTNC_INLINE L narrow_exp_(L x) { return exp_(x); }
 
 template <int BM, int DEPTH> struct Packed {
   float* const rows;
