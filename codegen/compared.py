@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from attnc.ir import kernel as k
 from attnc.ir.node import Node
@@ -23,10 +24,18 @@ def compared(kernel: k.Kernel) -> tuple[frozenset[k.Dot], ...]:
     return tuple(products for products in dict.fromkeys(found) if len(products) > 1)
 
 
-def stored_whole(kernel: k.Kernel) -> frozenset[k.Dot]:
-    """The products that values stored in more than 16 bits are made of, and what those multiply.
+@dataclass(frozen=True)
+class Whole:
+    """What values stored in more than 16 bits are made of: products with what they multiply, and names."""
 
-    A factor of theirs that is computed keeps all its bits. What is only added to a tensor is stored by another kernel.
+    products: frozenset[k.Dot]
+    names: frozenset[str]
+
+
+def stored_whole(kernel: k.Kernel) -> Whole:
+    """What keeps all its bits, for something is stored in more than 16 that is made of it.
+
+    What is only added to a tensor is stored by another kernel.
     """
     statements = (*kernel.setup, *kernel.loops, *kernel.finish)
     nodes = [node for statement in statements for node in walk(statement)]
@@ -46,7 +55,7 @@ def stored_whole(kernel: k.Kernel) -> frozenset[k.Dot]:
             elif isinstance(node, k.Use) and node.name not in seen:
                 seen.add(node.name)
                 stack.extend(values.get(node.name, ()))
-    return frozenset(found)
+    return Whole(frozenset(found), frozenset(seen))
 
 
 def made_of_whole(kernel: k.Kernel) -> frozenset[str]:

@@ -90,7 +90,8 @@ class Folds(Nests):
                 continue
             text = self._as(value, kind)
             if item.name in paired:
-                text = f"narrow_{text}" if isinstance(value, k.Map) and value.op in ("exp", "exp2") else text
+                narrow = isinstance(value, k.Map) and value.op in ("exp", "exp2") and item.name not in self.whole.names
+                text = f"narrow_{text}" if narrow else text
                 puts.append(self._paired(item.name))
             lines.append(
                 f"const wide<{kind}> x_{item.name} = {text if self.varies(value) else f'wide<{kind}>({text})'};"

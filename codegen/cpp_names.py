@@ -111,7 +111,9 @@ class Names:
     def _is_narrow(self, dot: k.Dot) -> bool:
         """Whether the factors of a tile's product are bfloat16 in memory, or one is and the other may be rounded."""
         sides = [self.named[side.name].dtype for side in (dot.a, dot.b) if isinstance(side, k.Use)]
-        rounds = "bfloat16" in sides and (sides[0] == sides[-1] or not (dot in self.whole or self._cancels(dot)))
+        rounds = "bfloat16" in sides and (
+            sides[0] == sides[-1] or not (dot in self.whole.products or self._cancels(dot))
+        )
         return rounds and not self.few and (self.is_across(dot) or self.is_matmul(dot))
 
     def _cancels(self, dot: k.Dot) -> bool:

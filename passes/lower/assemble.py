@@ -107,6 +107,8 @@ class Lowering:
         parallel = None if stream.parallel is None else frame.axis(stream.parallel)
         columns = None if stream.columns is None else frame.axis(stream.columns)
         axes = tuple(frame.axis(index) for index in (*frame.streams, *frame.inner))
+        outer = (*grid, *(axis for axis in (parallel, columns) if axis is not None), *axes)
+        sized = {node.name for item in (*outer, *body) for node in walk(item) if isinstance(node, k.Size)}
         source = stream.span.source
         spec = source.lines if source.text else ()
         named = {node.name for item in body for node in walk(item) if isinstance(node, k.Let | k.Load | k.State)}
@@ -118,7 +120,7 @@ class Lowering:
             columns=columns,
             axes=axes,
             params=params,
-            sizes=tuple(frame.sizes.items()),
+            sizes=tuple(item for item in frame.sizes.items() if item[0] in sized),
             types=types,
             setup=setup,
             loops=loops,

@@ -268,6 +268,14 @@ def test_nothing_is_rounded_for_what_is_stored_in_32_bits() -> None:
     assert failures(attnc.load("std:attention_output_sae_dfa"), shape) == []
 
 
+def test_powers_are_rough_only_where_all_that_is_stored_of_them_is() -> None:
+    widths = {"e": 8, "f": 8}
+    alone = attnc.load(EXAMPLE).kernels("cpu", "bf16", widths)["forward"].source
+    beside = attnc.load("std:average_map").kernels("cpu", "bf16", widths)["forward"].source
+    assert "narrow_exp2_(" in alone
+    assert "narrow_exp2_(" not in beside  # whose sums of powers are stored in 32 bits
+
+
 @emulated
 def test_the_registers_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     found = result()

@@ -32,3 +32,23 @@ def test_every_position_is_visited_once(name: str, target: str) -> None:
         wanted = references(attention.program().stated, inputs, {item: value.dtype for item, value in found.items()})
         verdicts = [judge(item, value, wanted[item]) for item, value in found.items()]
         assert all(verdict.passed for verdict in verdicts), (ends, verdicts)
+
+
+LOOPS = {
+    "n <= m": (2, 0),  # whole tiles, the last one
+    "n <= m and m - n < 90": (1, 1),
+    "n < 3 or m - n < 90": (3, 1),  # the first two of a stretch of its own
+    "x == y": (1, 1),
+    "n <= m and m - n < 90 and x == y": (1, 1),
+}
+
+
+@pytest.mark.parametrize("test", LOOPS)
+def test_what_is_done_with_a_tile_is_printed_once_for_cut_ones_and_once_for_whole_ones(test: str) -> None:
+    spec = "attention p(Q[m,e], K[n,e], V[n,f], x[m]: int, y[n]: int) -> O:\n    S[m,n] = Q * K\n"
+    spec += f"    A[m,n] = sigmoid(S) where {test}\n    O[m,f] = A * V"
+    source = attnc.compile(spec).kernels(shape={"e": 8, "f": 16})["forward"].source
+    loops, joined = LOOPS[test]
+    assert source.count("for (int64_t n_first") == loops
+    assert source.count("if (v_whole)") == joined
+    assert source.count("if (!v_whole)") == joined

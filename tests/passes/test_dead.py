@@ -1,6 +1,11 @@
 """Bindings that nothing reads: a name in one block is not the same name in another."""
 
+import attnc
 from attnc.ir import kernel as k
+from attnc.ir.kernel import DType
+from attnc.ir.target import find_target
+from attnc.ir.walk import walk
+from attnc.passes.lower import lower
 from attnc.passes.lower.dead import without_dead
 
 ONE = k.Const(1.0, "float32")
@@ -36,3 +41,13 @@ def test_a_name_that_only_the_neighbour_reads_is_left_out() -> None:
 def test_a_name_bound_again_hides_the_first_one() -> None:
     body = (let("a"), loop(let("a"), read("a")))
     assert without_dead((), (loop(*body),), ())[1] == (loop(body[1]),)
+
+
+def test_sizes_that_only_such_bindings_read_are_not_handed_over() -> None:
+    program = attnc.load("std:dynamic_local").program()
+    for stage in program.streams:
+        needed, place = program.needs[stage.name], find_target("cpu").for_rows(8)
+        dtypes: dict[str, DType] = dict.fromkeys(needed.tensors, "float32")
+        kernel = lower(stage, program.explicit, place, dtypes, dict.fromkeys(needed.compiled_in, 4))
+        read = {node.name for node in walk(kernel) if isinstance(node, k.Size)}
+        assert {name for name, _ in kernel.sizes} == read
