@@ -71,7 +71,7 @@ class Visits:
         """The loops of pieces that lie side by side."""
         segment, cpu = self.monoid.segments[number], self.frame.target.kind == "cpu"
         asked = self._data_tells(shared, segment.index)
-        if cpu and not asked and len(found) > 2:
+        if cpu and not asked and [piece.cut for piece in found] == [True, False, True]:
             self._joined(number, found, step)
         elif cpu and asked and len(found) > 1 and self._tells_whole(segment, shared, step):
             self._loop(number, Piece(found[0].lo, found[-1].hi, True), step, shared)
