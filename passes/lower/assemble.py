@@ -64,7 +64,7 @@ class Lowering:
             lift = next((lift for lift in gauge.lifts if lift.segment == number), None)
             if lift is not None:
                 moved[gauge.name] = lift
-                starts[gauge.name] = folding.open(gauge, lift)
+                starts[gauge.name] = folding.gauges.open(gauge, lift)
         for item in self.monoid.accumulators:
             lift = next((lift for lift in item.lifts if lift.segment == number), None)
             if lift is not None:

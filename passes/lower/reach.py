@@ -6,7 +6,7 @@ from attnc.ir import kernel as k
 from attnc.ir.cascade import Expr
 from attnc.ir.stage import Segment
 from attnc.passes.lower.frame import whole
-from attnc.passes.lower.loops import Ends
+from attnc.passes.lower.stretches import Ends
 from attnc.passes.lower.values import Values
 from attnc.passes.masks import solve
 from attnc.passes.sums import linear_terms

@@ -24,7 +24,7 @@ class Visits:
 
     def __init__(self, folding: Folding, points: frozenset[int]) -> None:
         """Starts with no loop."""
-        self.folding, self.points = folding, points
+        self.folding, self.conditions, self.points = folding, folding.conditions, points
         self.values, self.monoid = folding.values, folding.monoid
         self.frame, self.scope = folding.values.frame, folding.values.scope
         self.at = -1
@@ -46,7 +46,7 @@ class Visits:
 
     def _opening(self, number: int) -> k.Value | None:
         """Whether anything of a tile of pairs is seen; None where no condition says that it is not."""
-        bounds = self._bounding(self.folding.shared(number))
+        bounds = self._bounding(self.conditions.shared(number))
         return self._worth(_cheap(bounds), None) or opening(self.values, self.monoid.segments[number], bounds)
 
     def _bounding(self, shared: tuple[Expr, ...]) -> tuple[Expr, ...]:
@@ -57,14 +57,14 @@ class Visits:
         """The loops of one segment: cut tiles before, whole ones, cut tiles after; on a CPU one if that is shorter."""
         self.at = number
         segment = self.monoid.segments[number]
-        if next(self.folding.lifts(number), None) is None:
+        if next(self.conditions.lifts(number), None) is None:
             return
         pointwise = number in self.points or self.frame.stream.columns is not None
         step = 1 if pointwise else self.frame.tiles.stream
-        bounds = self._bounding(self.folding.shared(number))
-        self.folding.told = tuple(test for test in bounds if self._places(test, segment.index))
+        bounds = self._bounding(self.conditions.shared(number))
+        self.conditions.told = tuple(test for test in bounds if self._places(test, segment.index))
         shared = _cheap(bounds)
-        for run in _runs(pieces(self.values, segment, self.folding.told, step)):
+        for run in _runs(pieces(self.values, segment, self.conditions.told, step)):
             self._run(number, run, step, shared)
 
     def _run(self, number: int, found: list[Piece], step: int, shared: tuple[Expr, ...]) -> None:
@@ -95,14 +95,14 @@ class Visits:
         test = k.Map("and", (k.Map("le", (inner.lo, start)), k.Map("lt", (start, inner.hi))))
         every = Piece(first.lo, last.hi, True)
         with self.scope.block(index, tiled=step > 1) as block:
-            self._either(number, every, step, test, self.folding.told, block)
+            self._either(number, every, step, test, self.conditions.told, block)
         self.loops.append(k.Loop(index, every.lo, every.hi, step, every.cut, tuple(block.body)))
 
     def _loop(self, number: int, piece: Piece, step: int, shared: tuple[Expr, ...]) -> None:
         index = self.monoid.segments[number].index
         assert index is not None
         with self.scope.block(index, tiled=step > 1) as block:
-            left = shared if piece.cut else tuple(test for test in shared if test not in self.folding.told)
+            left = shared if piece.cut else tuple(test for test in shared if test not in self.conditions.told)
             if self._data_tells(left, index):
                 self._asked(number, piece, step, left, block)
             else:
@@ -132,19 +132,19 @@ class Visits:
         if inside is None or self.frame.target.kind != "cpu":
             self._tile(number, piece, step)
             return
-        known = () if piece.cut else self.folding.told  # a cut tile need not hold what others do
+        known = () if piece.cut else self.conditions.told  # a cut tile need not hold what others do
         self._either(number, piece, step, k.Map("and", (found.every(self.values), inside)), (*known, *tests), block)
 
     def _either(
         self, number: int, piece: Piece, step: int, test: k.Value, told: tuple[Expr, ...], block: Block
     ) -> None:
         """The fold of a tile: without the conditions that are told, where a test says that every row sees all of it."""
-        index, known = self.monoid.segments[number].index, self.folding.told
+        index, known = self.monoid.segments[number].index, self.conditions.told
         test = self.scope.let("whole", test)
         with self.scope.block(index, loop=False) as whole:
-            self.folding.told = told
+            self.conditions.told = told
             self.folding.fold(number, index, cut=False)
-        self.values.masks, self.folding.told = (), known
+        self.values.masks, self.conditions.told = (), known
         with self.scope.block(index, loop=False) as rest:
             self._tile(number, piece, step)
         self.values.masks = ()
@@ -156,7 +156,7 @@ class Visits:
         segment = self.monoid.segments[number]
         vectors = self.frame.stream.parallel is not None and self.frame.tiles.parallel >= WHOLE
         if piece.cut and self.frame.target.kind == "cpu" and step > 1 and vectors:
-            found = reach(self.values, segment, self._bounding(self.folding.shared(number)))
+            found = reach(self.values, segment, self._bounding(self.conditions.shared(number)))
             self.scope.blocks[-1].body += [] if found is None else [found]
         self.folding.fold(number, segment.index, cut=piece.cut)
 
@@ -174,7 +174,7 @@ class Visits:
         row, index = self.frame.stream.parallel, self.monoid.segments[number].index
         if row is None or index is None:
             return False
-        branches = solve(self._bounding(self.folding.shared(number)), index, self.frame.kind)
+        branches = solve(self._bounding(self.conditions.shared(number)), index, self.frame.kind)
         return any(
             any(trend(high, row) == 1 for high in branch.highs) and all(trend(low, row) == 0 for low in branch.lows)
             for branch in branches
@@ -193,8 +193,8 @@ class Visits:
         """Whether any row of a tile sees any of its positions, where only data can tell."""
         if not self._data_tells(shared, index):
             return None
-        self.values.masks = self.folding.edge(index) if ends else ()
-        seen = self.folding.seen(shared, index, ends=ends)
+        self.values.masks = self.conditions.edge(index) if ends else ()
+        seen = self.conditions.seen(shared, index, ends=ends)
         for axis in self.scope.axes(seen) if seen is not None else ():
             assert seen is not None
             seen = self.scope.let("any", k.Reduce("any", seen, axis))
