@@ -15,7 +15,7 @@ FOLD = 1.5  # registers for each score of a fold that a loop inside a turn compl
 COLUMN = 0.75  # registers for each position of a column that such a loop reads: addresses and a value of a few
 TURN = {"cpu": 400.0, "cuda": 600.0, "hip": 600.0}  # cycles to start a turn of the loop, whatever its size
 NEAR_CHIP = 32  # bytes per cycle from a CPU's second cache
-PASSES = 3  # of scores: what is written, its greatest, its exponentials
+PASSES = (1, 3, 5.5)  # over scores from beyond it: where all of a tile stays, the scores alone, not even these
 TYPICAL = 4096  # positions: what tiles waste at the edges of a mask is weighed against a row of this length
 
 
@@ -57,7 +57,7 @@ def weighed(rows: int, keys: int, warps: int, work: Work, target: Target, narrow
         resident = max(1, target.resident(registers, onchip, warps))
     fault = f"{onchip >> 10} KiB of {target.onchip >> 10}" if onchip > target.onchip else ""
     fault = f"{registers} registers" if target.spent and registers > target.registers - CLOSE else fault
-    cycles = _cycles(rows, keys, warps, resident, work, target, narrow)
+    cycles = _cycles(rows, keys, warps, resident, footprint, work, target, narrow)
     return Choice(rows, keys, warps, stages, footprint, onchip, registers, *cycles, fault, resident)
 
 
@@ -95,7 +95,7 @@ def _operands(rows: int, keys: int, threads: int, work: Work) -> float:
 
 
 def _cycles(
-    rows: int, keys: int, warps: int, resident: int, work: Work, target: Target, narrow: bool
+    rows: int, keys: int, warps: int, resident: int, footprint: int, work: Work, target: Target, narrow: bool
 ) -> tuple[float, str]:
     """Cycles a score on one core or multiprocessor, and what they are spent on; programs side by side share a wait."""
     copies = _copies(rows, warps, work, target)
@@ -106,18 +106,20 @@ def _cycles(
     parts = {"matrix products": matrix, "functions": vector, "memory": moved}
     busy = sum(parts.values()) if target.kind == "cpu" else max(parts.values())
     corrections = work.state / (keys * target.vector)
-    corrections += _fetched(rows, keys, work, target) / NEAR_CHIP
+    corrections += _fetched(rows, keys, footprint, work, target) / NEAR_CHIP
     turn = TURN[target.kind] / (rows * keys * resident)
     edges = 1 + (rows + keys) / (2 * TYPICAL)
     return (busy + corrections + turn) * edges, max(parts, key=lambda name: parts[name])
 
 
-def _fetched(rows: int, keys: int, work: Work, target: Target) -> float:
-    """The bytes a score that come from beyond the nearest cache: the state, and scores that do not stay in it."""
-    if not target.nearest:
+def _fetched(rows: int, keys: int, footprint: int, work: Work, target: Target) -> float:
+    """The bytes a score that come from beyond the nearest cache, state and scores: more where less of a tile stays."""
+    if not target.nearest or keys == 1:
         return 0.0
-    far = 4 * work.live * rows * keys > target.nearest
-    return 4 * (PASSES if far else 1) + 8 * work.state / keys
+    scores, state = 4 * work.live * rows * keys, 8 * work.state / keys
+    if footprint <= target.nearest:
+        return 4 * PASSES[0] + state
+    return 4 * PASSES[2 if scores > target.nearest else 1] + 2 * state
 
 
 def _copies(rows: int, warps: int, work: Work, target: Target) -> float:

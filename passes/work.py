@@ -25,11 +25,11 @@ class Work:
     """Per score: matrix products, functions, other operations, bytes read.
 
     Per position of the stream, or per column, and per row: bytes of operands, and those of them that are held while
-    loops inside a turn walk; per row the values of state. `live` are the values held at once per score. Where only rows
-    are tiled, each row counts as one score. `walks`: a row's operands stay while a stream of positions goes by;
-    `further` weighs what its tiles hold beside one product, one accumulator with columns and no value for each
-    position, `extra` are operations beyond those of plain attention, `folds` what loops inside a turn complete for each
-    score, `columns` what they read of a position alone.
+    loops inside a turn walk; per position bytes that are `added` to; per row the values of state. `live` are the values
+    held at once per score. Where only rows are tiled, each row counts as one score. `walks`: a row's operands stay
+    while a stream of positions goes by; `further` weighs what its tiles hold beside one product, one accumulator with
+    columns and no value for each position, `extra` are operations beyond those of plain attention, `folds` what loops
+    inside a turn complete for each score, `columns` what they read of a position alone.
     """
 
     dots: tuple[Product, ...]
@@ -38,6 +38,7 @@ class Work:
     score_bytes: int
     position_bytes: int
     position_held: int
+    added: int
     row_bytes: int
     row_held: int
     state: int
@@ -59,8 +60,12 @@ class Work:
         return sum(2 * item.terms for item in self.dots if item.wide)
 
     def moved(self, rows: int, keys: int) -> float:
-        """The bytes read for a score of a tile."""
-        return self.position_bytes / rows + self.score_bytes + (0 if self.walks else self.row_bytes / keys)
+        """The bytes read for a score of a tile, and written where something is added to what is there."""
+        return (
+            (self.position_bytes + 2 * self.added) / rows
+            + self.score_bytes
+            + (0 if self.walks else self.row_bytes / keys)
+        )
 
 
 def work_of(stream: Stream, cascade: Cascade, dtypes: Mapping[str, DType], extents: Mapping[str, int]) -> Work:
@@ -78,6 +83,7 @@ def work_of(stream: Stream, cascade: Cascade, dtypes: Mapping[str, DType], exten
         score_bytes=counter.bytes(row=True, position=True),
         position_bytes=counter.bytes(row=False, position=True),
         position_held=counter.bytes(row=False, position=True, walked=False),
+        added=sum(BYTES["float32"] * counter.width(item.indices) for item in stream.monoid.adds),
         row_bytes=counter.bytes(row=True, position=False),
         row_held=counter.bytes(row=True, position=False, walked=False),
         state=0 if stream.columns else sum(counter.width(item.axes) for item in stream.monoid.parts),

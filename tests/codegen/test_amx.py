@@ -315,13 +315,13 @@ def test_processors_without_the_registers(monkeypatch: pytest.MonkeyPatch) -> No
     check_instructions()
 
 
-def test_tiles_of_wide_heads_are_longer_for_bfloat16_alone() -> None:
+def test_tiles_of_bfloat16_fit_the_nearest_cache_or_are_long() -> None:
     attention = attnc.load(EXAMPLE)
     program = attention.program()
     (stage,) = program.streams
     place = with_tiles(find_target("cpu"))
-    expected: dict[tuple[DType, int], int] = {("bfloat16", 128): 128, ("bfloat16", 64): 64, ("float16", 128): 64}
-    for (dtype, width), keys in (expected | {("float32", 128): 64}).items():
+    expected: dict[tuple[DType, int], tuple[int, int]] = {("bfloat16", 64): (32, 64), ("bfloat16", 128): (64, 128)}
+    for (dtype, width), sides in (expected | {("float16", 128): (64, 64), ("float32", 128): (64, 64)}).items():
         types = dict.fromkeys(("Q", "K", "V", "O"), dtype)
         tiles = choose_tiles(stage, program.explicit, place, types, {"e": width, "f": width})
-        assert (tiles.parallel, tiles.stream) == (64, keys)
+        assert (tiles.parallel, tiles.stream) == sides
