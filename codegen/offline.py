@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from attnc.codegen.disassembly import disassemble, tool
+from attnc.codegen.spills import spilled
 from attnc.diagnostics import error
 from attnc.ir.kernel import Kernel
 from attnc.ir.target import Target
@@ -133,7 +134,8 @@ def resources_of(built: Any, target: Target, warps: int) -> Resources:
         spills = int(_number(text, r"\.vgpr_spill_count:\s*(\d+)")) * 4
     else:
         usage = _cuobjdump(built.asm["cubin"])
-        registers, spills = int(_number(usage, r"REG:(\d+)")), int(_number(usage, r"STACK:(\d+)"))
+        registers = int(_number(usage, r"REG:(\d+)"))
+        spills = spilled(built.asm["ptx"], int(_number(usage, r"STACK:(\d+)")))
     return Resources(registers, spills, shared, target.occupancy(registers, shared, warps))
 
 

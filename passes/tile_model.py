@@ -37,6 +37,11 @@ class Choice:
     fault: str
     resident: int
 
+    @property
+    def scores(self) -> float:
+        """The scores of a warp."""
+        return self.rows * self.keys / self.warps
+
     def holds(self, other: Choice) -> bool:
         """Whether it needs whatever the other one needs."""
         return self.warps == other.warps and self.rows >= other.rows and self.keys >= other.keys

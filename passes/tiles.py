@@ -66,13 +66,14 @@ def rivals(
 
     The model's own choice is also among them with one load less ahead, which leaves room for a second program. The last
     are for where it errs: some of which it doubts that they fit, then each takes clearly fewer registers than the one
-    before.
+    before, then each is half as large at most.
     """
     found = _all_weighed(stream, target, dtypes, work_of(stream, cascade, dtypes, extents))
     ranked = _ranked(found)
     near = [item for item in ranked[:FEW] if item.cycles <= NEAR * ranked[0].cycles]
     shorter = [replace(ranked[0], stages=ranked[0].stages - 1)] if ranked[0].stages > 1 else []
     tried = near + shorter + _doubted(near, found, target) + _roomier(near, found)
+    tried += _smaller(tried, found)
     return tuple(
         replace(target, rows=(item.rows,), keys=(item.keys,), long=(), warps=(item.warps,), stages=item.stages)
         for item in tried
@@ -93,6 +94,13 @@ def _roomier(near: list[Choice], found: list[Choice]) -> list[Choice]:
     rest = [item for item in found if item.registers < least]
     first = min(rest, key=lambda item: item.cycles, default=None)
     return [first, *_roomier([first], rest)] if first is not None else []
+
+
+def _smaller(tried: list[Choice], found: list[Choice]) -> list[Choice]:
+    """The fastest candidate of half the scores a warp that any of these has, and so on down to the smallest."""
+    rest = [item for item in found if 2 * item.scores <= min(one.scores for one in tried)]
+    first = min(rest, key=lambda item: item.cycles, default=None)
+    return [first, *_smaller([first], rest)] if first is not None else []
 
 
 def _all_weighed(stream: Stream, target: Target, dtypes: Mapping[str, DType], work: Work) -> list[Choice]:

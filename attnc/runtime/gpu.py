@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from attnc.codegen.spills import spilled
 from attnc.ir.kernel import Axis, Kernel, Value
 from attnc.ir.kernel import Const as KernelConst
 from attnc.ir.kernel import Map as KernelMap
@@ -64,11 +65,24 @@ def launcher(source: str, kernel: Kernel) -> Launch:
             arguments = [every[name] for name in function.arg_names]
             run = partial(function[(programs,)], *arguments, **options)
             compiled = copy_context().run(_with_workspace, run) if every["DESCRIBED"] and described else run()
-            return int(getattr(compiled, "n_spills", 0))  # the interpreter compiles nothing
+            return _spills(compiled)
 
         return launch
 
     return prepared
+
+
+_SPILLS: dict[str, int] = {}
+
+
+def _spills(compiled: Any) -> int:
+    """What a compiled kernel spills, as the driver tells, but for tables; the interpreter compiles nothing."""
+    told = int(getattr(compiled, "n_spills", 0))
+    if not told or "ptx" not in compiled.asm:
+        return told
+    if compiled.hash not in _SPILLS:
+        _SPILLS[compiled.hash] = spilled(compiled.asm["ptx"], told)
+    return _SPILLS[compiled.hash]
 
 
 def programs_at_once(kernel: Kernel, device: torch.device) -> int:
