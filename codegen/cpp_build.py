@@ -33,7 +33,7 @@ X86 = {
 }
 ARM = {"generic": ("-march=armv8-a",)}
 ISAS = {"native": ("-march=native",), **(ARM if platform.machine() in ("aarch64", "arm64") else X86)}
-WARNINGS = (
+WARNINGS = (  # errors where kernels are tested; a compiler of tomorrow may warn of what is well today
     "-Wall",
     "-Werror",
     "-Wno-unknown-warning-option",
@@ -97,7 +97,11 @@ def flags() -> tuple[str, ...]:
 
 def command() -> tuple[str, ...]:
     """The compiler, its version, the flags and the headers: what a binary depends on besides its source."""
-    return (compiler(), *_told(compiler(), instructions()), *flags(), *WARNINGS, *_libraries(), _headers())
+    return (compiler(), *_told(compiler(), instructions()), *flags(), *_warnings(), *_libraries(), _headers())
+
+
+def _warnings() -> tuple[str, ...]:
+    return WARNINGS if os.environ.get("ATTNC_WARNINGS") == "1" else ()
 
 
 def _libraries() -> tuple[str, ...]:
@@ -150,14 +154,14 @@ def _explained(done: subprocess.CompletedProcess[str]) -> AttnError:
     return error(
         "A901",
         "the compiler refused a generated kernel; this is a bug in attnc",
-        notes=(words, f"the flags were {' '.join((*flags(), *WARNINGS))}"),
+        notes=(words, f"the flags were {' '.join((*flags(), *_warnings()))}"),
         helps=("please report it with the spec and the shapes",),
     )
 
 
 def _compiled(source: str, *more: str) -> bytes:
     """The object of a source."""
-    return _made({"kernel.cpp": source.encode()}, "-c", *WARNINGS, *more, f"-I{HEADERS}")
+    return _made({"kernel.cpp": source.encode()}, "-c", *_warnings(), *more, f"-I{HEADERS}")
 
 
 def _linked(objects: Sequence[bytes]) -> bytes:

@@ -13,6 +13,7 @@ os.environ.setdefault("TRITON_INTERPRET", "1")  # must stand before triton is fi
 if not os.environ.get("ATTNC_TESTS_CACHE"):
     os.environ["ATTNC_TESTS_CACHE"] = tempfile.mkdtemp(prefix="attnc-tests-")
 os.environ["ATTNC_CACHE"] = os.environ["ATTNC_TESTS_CACHE"]
+os.environ["ATTNC_WARNINGS"] = "1"  # of the C++ compiler are errors
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -40,6 +40,7 @@ def test_command_provokes_its_error(page: Path, update: bool, tmp_path: Path, mo
     page = page.resolve()
     expected = page.read_text().rstrip()
     assert heads(expected), "a page without a spec begins with the command that provokes it"
+    monkeypatch.delenv("ATTNC_WARNINGS")  # which users do not set
     said = provoked(expected, tmp_path, monkeypatch)
     if update:
         page.write_text(said + "\n")
