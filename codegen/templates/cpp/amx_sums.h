@@ -58,26 +58,25 @@ inline void squares(int64_t rows, int64_t columns, int64_t depth, float* out, in
   }
 }
 
-// Of 64 values of k those of 32 columns stay, in registers 4 to 7, while all rows pass.
+// Of 64 values of k those of 32 columns stay, in registers 4 to 7, while all rows pass: 16 of them are multiplied while
+// those before are added to what is there.
 inline void panel(int64_t rows, float* out, int64_t out_row, const uint16_t* a, int64_t a_row, const uint32_t* b, int64_t b_row, const float* keep) {
-  constexpr int64_t HIGH = 64;
-  alignas(64) float sum[HIGH][32];
-  const bool direct = !keep && rows % 16 == 0;
-  const int64_t to_row = direct ? out_row : 32;
+  constexpr int64_t HIGH = 16;
+  alignas(64) float sum[2 * HIGH][32];
+  const bool direct = !keep && rows % HIGH == 0;
+  const int64_t to_row = direct ? out_row : 32, last = (rows - 1) / HIGH * HIGH;
   tile_load<4>(b, 4 * b_row), tile_load<5>(b + 16 * b_row, 4 * b_row);
   tile_load<6>(b + 16, 4 * b_row), tile_load<7>(b + 16 * b_row + 16, 4 * b_row);
-  for (int64_t first = 0; first < rows; first += HIGH) {
-    const int64_t high = min_(HIGH, rows - first);
-    float* to = direct ? out + first * out_row : sum[0];
-    for (int64_t r = 0; r < high; r += 16) {
-      const uint16_t* from = a + (first + r) * a_row;
-      tile_zero<0>(), tile_zero<1>();
-      tile_load<2>(from, 2 * a_row), tile_multiply<0, 2, 4>(), tile_multiply<1, 2, 6>();
-      tile_load<3>(from + 32, 2 * a_row), tile_multiply<0, 3, 5>(), tile_multiply<1, 3, 7>();
-      tile_store<0>(to + r * to_row, 4 * to_row), tile_store<1>(to + r * to_row + 16, 4 * to_row);
-    }
-    if (!direct) added(high, 32, out + first * out_row, out_row, sum, keep);
+  for (int64_t r = 0; r < rows; r += HIGH) {
+    const uint16_t* from = a + r * a_row;
+    float* to = direct ? out + r * out_row : sum[r % (2 * HIGH)];
+    tile_zero<0>(), tile_zero<1>();
+    tile_load<2>(from, 2 * a_row), tile_multiply<0, 2, 4>(), tile_multiply<1, 2, 6>();
+    tile_load<3>(from + 32, 2 * a_row), tile_multiply<0, 3, 5>(), tile_multiply<1, 3, 7>();
+    tile_store<0>(to, 4 * to_row), tile_store<1>(to + 16, 4 * to_row);
+    if (!direct && r > 0) added(HIGH, 32, out + (r - HIGH) * out_row, out_row, sum + (r - HIGH) % (2 * HIGH), keep);
   }
+  if (!direct) added(rows - last, 32, out + last * out_row, out_row, sum + last % (2 * HIGH), keep);
 }
 
 inline __attribute__((noinline)) void sums(int64_t rows, int64_t columns, int64_t depth, float* out, int64_t out_row, const uint16_t* a, int64_t a_row, const uint32_t* b, const float* keep) {
