@@ -35,8 +35,10 @@ class Whole:
 def stored_whole(kernel: k.Kernel) -> Whole:
     """What keeps all its bits, for something is stored in more than 16 that is made of it.
 
-    What is only added to a tensor is stored by another kernel.
+    What is only added to a tensor is stored by another kernel, and what `rounds` is on its way to fewer bits.
     """
+    if kernel.rounds:
+        return Whole(frozenset(), frozenset())
     statements = (*kernel.setup, *kernel.loops, *kernel.finish)
     nodes = [node for statement in statements for node in walk(statement)]
     values = _values(nodes)

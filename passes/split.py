@@ -93,7 +93,9 @@ class _Cut:
         finishes = tuple(self._stored(item) for item in self.kept)
         gauges, accumulators = _sorted(self.kept)
         monoid = replace(stream.monoid, segments=segments, gauges=gauges, accumulators=accumulators, finishes=finishes)
-        return replace(stream, name=f"{stream.name}_spans", monoid=monoid, grid=(self.span, *stream.grid))
+        towards = tuple(item.tensor for item in stream.monoid.finishes)
+        grid = (self.span, *stream.grid)
+        return replace(stream, name=f"{stream.name}_spans", monoid=monoid, grid=grid, towards=towards)
 
     def _part(self, segment: Segment) -> Segment:
         """The part of a segment that lies in the span: lo + span * reach .. lo + (span + 1) * reach."""

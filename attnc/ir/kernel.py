@@ -266,7 +266,8 @@ class Kernel(Node):
     `sizes` are the run-time scalars in argument order, each with the size expression of the cascade that the
     launcher evaluates for it. `types` gives the TileType of every named value.
     Where it is `serial` the tiles of a grid point come one after another, for they add to the same tensors, and rows
-    that do not exist are read as 0. Where it is `rising` the loops of later rows are longer.
+    that do not exist are read as 0. Where it is `rising` the loops of later rows are longer. Where it `rounds` what it
+    stores is on its way to tensors of 16 bits.
     `compute` is the type of arithmetic and of states. `spec` and `plan` are the lines of the header. On a GPU a program
     has `warps`, loads are `stages` turns ahead, a multiprocessor holds `resident` programs at once and takes `cycles` a
     score by the model, and `schedule` has words of `attnc.ir.target.Target`.
@@ -291,6 +292,7 @@ class Kernel(Node):
     cycles: float = 0.0
     serial: bool = False
     rising: bool = False
+    rounds: bool = False
     resident: int = 1
     schedule: tuple[str, ...] = ()
 

@@ -167,7 +167,8 @@ class Stream(Node):
     no index that the streamed operands lack. Every other index is inner: whole inside a tile.
 
     `columns` is the second tiled index of outputs that have a value for each pair of positions: the stream, if
-    there is one, is then walked point by point. `stream` is None where the one segment is a point.
+    there is one, is then walked point by point. `stream` is None where the one segment is a point. `towards` are the
+    tensors that another stage makes of what this one stores, where it is stored for them alone.
     """
 
     name: str
@@ -176,6 +177,7 @@ class Stream(Node):
     parallel: str | None
     grid: tuple[str, ...]
     columns: str | None = None
+    towards: tuple[str, ...] = ()
 
     @property
     def tiled(self) -> tuple[str, ...]:

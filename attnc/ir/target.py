@@ -139,7 +139,8 @@ def _alone(target: Target) -> Target:
 
 @cache
 def _with_few_rows(target: Target, rows: int) -> Target:
-    return replace(target, rows=(rows,), keys=(LONG,) if rows < WHOLE else target.keys)
+    keys = (LONG,) if rows < WHOLE else target.keys
+    return replace(target, rows=(rows,), keys=keys, nearest=0)  # what few rows wait for comes from afar
 
 
 THREADS = 2048  # of a multiprocessor

@@ -38,9 +38,9 @@ def compiled_in(stream: Stream, cascade: Cascade) -> tuple[str, ...]:
 
 
 def stream_tensors(stage: Stream) -> tuple[str, ...]:
-    """The tensors that a streamed stage reads and writes."""
+    """The tensors that a streamed stage reads and writes, and those that become of them."""
     read = {node.tensor for node in walk(stage.monoid) if isinstance(node, Read)}
-    return tuple(sorted(read | {item.tensor for item in stage.monoid.ends}))
+    return tuple(sorted(read | {item.tensor for item in stage.monoid.ends} | {*stage.towards}))
 
 
 def carve(cascade: Cascade, names: tuple[str, ...]) -> Cascade:

@@ -16,6 +16,7 @@ from attnc.passes.lower.lanes import identity
 from attnc.passes.lower.scope import Scope
 from attnc.passes.lower.values import Values
 from attnc.passes.lower.visits import Visits
+from attnc.passes.operations import HALVES
 
 
 class Lowering:
@@ -132,6 +133,7 @@ class Lowering:
             stages=frame.tiles.stages,
             cycles=frame.tiles.cycles,
             serial=bool(self.monoid.adds),
+            rounds=bool(stream.towards) and all(frame.dtypes[name] in HALVES for name in stream.towards),
             resident=frame.tiles.resident,
             schedule=frame.target.schedule,
             rising=any(self.visits.lengthens(number) for number in range(len(self.monoid.segments))),

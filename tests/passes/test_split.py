@@ -138,3 +138,15 @@ def test_the_merge_of_moments_needs_its_corrections() -> None:
         (lift,) = item.lifts
         read = {node.tensor for node in walk(lift.body) if isinstance(node, Read)}
         assert {f"{name}_span" for _, name in item.keep} <= read
+
+
+@pytest.mark.parametrize(("output", "rounds"), [("bfloat16", True), ("float16", True), ("float32", False)])
+def test_states_of_spans_are_rounded_for_where_what_becomes_of_them_has_16_bits(output: DType, rounds: bool) -> None:
+    cascade = attnc.load(EXAMPLES[0]).program().explicit
+    (stage,) = (item for item in attnc.load(EXAMPLES[0]).program().plan.stages if isinstance(item, Stream))
+    cut, types = split(stage, cascade), types_of(cascade)
+    dtypes: dict[str, DType] = {name: "bfloat16" if cascade.input(name) else "float32" for name in types}
+    dtypes |= {item.name: "float32" for item in cut.states}
+    dtypes |= dict.fromkeys(cascade.outputs, output)
+    kernels = [lower(part, cut.cascade, CPU, dtypes, {"e": 8, "f": 8}) for part in (cut.spans, cut.merge)]
+    assert [kernel.rounds for kernel in kernels] == [rounds, False]
