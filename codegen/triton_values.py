@@ -219,8 +219,10 @@ class Printer:
         return f"({a} + tl.zeros([1], tl.float32) {INFIX[arg.op][0]} {b})"
 
     def _cast(self, value: k.Value, axes: tuple[str, ...], dtype: str) -> tuple[str, int]:
-        if any(isinstance(node, k.Use | k.Size | k.Coord | k.First | k.Last) for node in walk(value)):
-            if isinstance(value, k.Coord) and self.steps.get(value.index, 0) is None:  # a number in the interpreter
+        nodes = tuple(walk(value))
+        if any(isinstance(node, k.Use | k.Size | k.Coord | k.First | k.Last) for node in nodes):
+            walked = any(isinstance(node, k.Coord) and self.steps.get(node.index, 0) is None for node in nodes)
+            if walked and not self.type(value).axes:  # a number in the interpreter
                 return f"tl.cast({self.text(value)}, {dtype})", ATOM
             return f"{self.over(value, axes, ATOM)}.to({dtype})", ATOM
         if dtype.startswith("tl.float"):  # a number has no `.to`
