@@ -109,7 +109,7 @@ class Lowering:
         columns = None if stream.columns is None else frame.axis(stream.columns)
         axes = tuple(frame.axis(index) for index in (*frame.streams, *frame.inner))
         outer = (*grid, *(axis for axis in (parallel, columns) if axis is not None), *axes)
-        sized = {node.name for item in (*outer, *body) for node in walk(item) if isinstance(node, k.Size)}
+        sized = {node.name for item in (*outer, *params, *body) for node in walk(item) if isinstance(node, k.Size)}
         source = stream.span.source
         spec = source.lines if source.text else ()
         named = {node.name for item in body for node in walk(item) if isinstance(node, k.Let | k.Load | k.State)}

@@ -1,5 +1,7 @@
 """Bindings that nothing reads: a name in one block is not the same name in another."""
 
+import re
+
 import attnc
 from attnc.ir import kernel as k
 from attnc.ir.kernel import DType
@@ -7,6 +9,7 @@ from attnc.ir.target import find_target
 from attnc.ir.walk import walk
 from attnc.passes.lower import lower
 from attnc.passes.lower.dead import without_dead
+from attnc.runtime.kernels import backward_kernels
 
 ONE = k.Const(1.0, "float32")
 ZERO, TEN = k.Const(0, "int32"), k.Const(10, "int32")
@@ -51,3 +54,11 @@ def test_sizes_that_only_such_bindings_read_are_not_handed_over() -> None:
         kernel = lower(stage, program.explicit, place, dtypes, dict.fromkeys(needed.compiled_in, 4))
         read = {node.name for node in walk(kernel) if isinstance(node, k.Size)}
         assert {name for name, _ in kernel.sizes} == read
+
+
+def test_sizes_at_which_only_tensors_begin_are_handed_over() -> None:
+    program = attnc.load("std:palm_layer").program()
+    shape = dict.fromkeys("hefcdk", 4)
+    for item in backward_kernels(program, "cpu", "fp32", shape).values():
+        named = {f"{name}_size" for name, _ in item.signature.sizes}
+        assert set(re.findall(r"\w+_size\b", item.source)) == named
