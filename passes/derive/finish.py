@@ -6,18 +6,15 @@ from typing import Any
 
 import sympy
 
-from attnc.ir.cascade import Choose, Const, Coord, Expr, Map, Read, Var
-from attnc.ir.node import Node
+from attnc.ir.cascade import Const, Expr, Map, Read, Var
 from attnc.ir.sizes import SCALAR
 from attnc.ir.stage import Finish
 from attnc.ir.walk import bottom_up, substitute, walk
 from attnc.passes.derive.algebra import OPAQUE
 from attnc.passes.derive.fractions import in_range
+from attnc.passes.derive.guards import between, defined, guarded, where_set
 from attnc.passes.derive.problem import Problem
 from attnc.passes.derive.state import State
-from attnc.passes.factor import factors
-
-PARTIAL = ("div", "log", "log2", "log1p", "sqrt", "pow")
 
 
 def finished(
@@ -36,9 +33,9 @@ def finished(
         value = _over_state(problem, state, value, named, rhos)
         when = tuple(_over_state(problem, state, test, named, rhos) for test in part.when)
         empty = _at_nothing(raw, problem, state)
-        value = _between(value, set(gauges) - means)
-        guarded = _where_set(_defined(_guarded(value, empty), empty), means)
-        finishes.append(Finish(tensor, part.left, part.indices, guarded, when, span=part.span))
+        value = between(value, set(gauges) - means)
+        value = where_set(defined(guarded(value, empty), empty), means)
+        finishes.append(Finish(tensor, part.left, part.indices, value, when, span=part.span))
     mentioned = {node.name for item in finishes for node in walk(item) if isinstance(node, Var)}
     return tuple(finishes), mentioned
 
@@ -106,96 +103,6 @@ def _folded(value: Expr) -> Expr | None:
                 return Const(float("nan"))
         if isinstance(node, Map) and node.op == "mul" and Const(0.0) in node.args:
             return Const(0.0)
-        return None
-
-    return bottom_up(value, rule)  # type: ignore[no-any-return]
-
-
-def _guarded(value: Expr, empty: Expr | None) -> Expr:
-    """The value, and what the definition gives where the divisor of an empty row would be 0."""
-    divisors = {arg for node in walk(value) if (arg := _divisor(node)) is not None}
-    states = {item for divisor in divisors for item in walk(divisor) if isinstance(item, Var)}
-    if len(states) == 1 and empty is not None:
-        (state,) = states
-        return Choose(Map("eq", (state, Const(0.0))), empty, value)
-    return _guard_each(value)
-
-
-def _defined(value: Expr, empty: Expr | None) -> Expr:
-    """The value, and 0 where a sum is 0 that is multiplied with what need not be defined for a row that sees nothing.
-
-    Before   O / sqrt(1 + m), where the definition sums nothing for m < 0
-    After    0 if O == 0 else O / sqrt(1 + m)
-    """
-    above, below = factors(value)
-    states = [item for item in above if isinstance(item, Var)]
-    rest = [*(item for item in above if item not in states), *below]
-    plain = not any(isinstance(node, Var) for item in rest for node in walk(item))
-    if (
-        empty != Const(0.0)
-        or len(states) != 1
-        or not plain
-        or not (any(map(_varies, below)) or any(map(_partial, rest)))
-    ):
-        return value
-    return Choose(Map("eq", (states[0], Const(0.0))), empty, value)
-
-
-def _partial(factor: Expr) -> bool:
-    """Whether an expression of the row may be undefined for some rows."""
-    nodes = (node for node in walk(factor) if isinstance(node, Map))
-    divided = (node.args[1] if node.op == "div" else node for node in nodes if node.op in PARTIAL)
-    return any(map(_varies, divided))
-
-
-def _varies(value: Expr) -> bool:
-    return any(isinstance(node, Coord | Read) for node in walk(value))
-
-
-def _between(value: Expr, maxima: set[str]) -> Expr:
-    """A value in which 0 stands for what is moved from one maximum to another that nothing has.
-
-    Before   exp(r - q) * a / b, of sums about r and about q
-    After    (0 if q == -inf else exp(r - q)) * a / b
-    Holds    because then b is 0, and the quotient that the definition has is not defined.
-    """
-
-    def rule(node: object) -> Expr | None:
-        if not isinstance(node, Map) or node.op != "exp":
-            return None
-        away = [item.args[1] for item in walk(node.args[0]) if isinstance(item, Map) and item.op == "sub"]
-        found = {item for part in away for item in walk(part) if isinstance(item, Var) and item.name in maxima}
-        guarded: Expr = node
-        for item in sorted(found, key=lambda item: item.name):
-            guarded = Choose(Map("eq", (item, Const(float("-inf")))), Const(0.0), guarded)
-        return guarded
-
-    return bottom_up(value, rule)  # type: ignore[no-any-return]
-
-
-def _where_set(value: Expr, means: set[str]) -> Expr:
-    """A value that adds a fixed reference back; where none was fixed all it is multiplied with is 0."""
-    found = {node for node in walk(value) if isinstance(node, Var) and node.name in means}
-    kept: dict[Node, Node] = {node: Choose(Map("eq", (node, Const(float("-inf")))), Const(0.0), node) for node in found}
-    return substitute(value, kept)  # type: ignore[no-any-return]
-
-
-def _divisor(node: object) -> Expr | None:
-    match node:
-        case Map("div", (_, b)) if any(isinstance(item, Var) for item in walk(b)):
-            return b
-        case Map("log" | "log2", (x,)) if any(isinstance(item, Var) for item in walk(x)):
-            return x
-        case _:
-            return None
-
-
-def _guard_each(value: Expr) -> Expr:
-    def rule(node: object) -> Expr | None:
-        if isinstance(node, Map) and node.op == "div" and _divisor(node) is not None:
-            a, b = node.args
-            both = Map("and", (Map("eq", (a, Const(0.0))), Map("eq", (b, Const(0.0)))))
-            return Choose(both, Const(0.0), node)
         return None
 
     return bottom_up(value, rule)  # type: ignore[no-any-return]
