@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import torch
 
-from attnc.ir.cascade import Cascade, Choose, Expr, Map, Read
+from attnc.ir.cascade import Cascade, Expr, Map, Read
 from attnc.ir.interpret import run
 
 FORWARD, GRADIENT = 2.0, 3.0
@@ -151,9 +151,6 @@ def _operands(cascade: Cascade, name: str) -> list[str]:
                     if isinstance(item, Read) and cascade.tensor(item.tensor) is not None:
                         names.append(item.tensor)
                     visit(item)
-            case Choose(_, then, other):
-                visit(then)
-                visit(other)
             case _:
                 return
 

@@ -25,6 +25,8 @@ def defined(value: Expr, empty: Expr | None) -> Expr:
 
     Before   O / sqrt(1 + m), where the definition sums nothing for m < 0
     After    0 if O == 0 else O / sqrt(1 + m)
+    Holds    but where a row sees something, its sum is 0 all the same and its factor is infinite or undefined: the
+             definition has NaN there.
     """
     above, below = factors(value)
     states = [item for item in above if isinstance(item, Var)]
