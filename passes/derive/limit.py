@@ -21,7 +21,7 @@ class TooLongError(BaseException):
 
 
 def seconds_allowed() -> float:
-    """The limit for one stage: ATTNC_SYMBOLIC_SECONDS, or a minute."""
+    """The limit for one stage, in seconds of a processor's time: ATTNC_SYMBOLIC_SECONDS, or a minute."""
     try:
         given = float(os.environ["ATTNC_SYMBOLIC_SECONDS"])
     except (KeyError, ValueError):
@@ -29,26 +29,36 @@ def seconds_allowed() -> float:
     return given if given > 0 else SECONDS
 
 
+def clock_of_this_thread() -> Callable[[], float]:
+    """The seconds that this thread has worked: what can be derived must not depend on what else the machine does."""
+    if not hasattr(time, "pthread_getcpuclockid"):
+        return time.monotonic
+    clock = time.pthread_getcpuclockid(threading.get_ident())
+    return lambda: time.clock_gettime(clock)
+
+
 @dataclass
 class _Watch:
     """What the worker and its watcher tell each other, in plain flags: an exception could leave a lock held."""
 
     thread: int
+    worked: Callable[[], float]
     over: bool = False  # the work has ended
     sent: bool = False  # an exception was sent, or is about to be
     gone: bool = False  # nothing is sent any more
 
 
 def limited(seconds: float, work: Callable[[], Result]) -> Result:
-    """What the work gives, if it ends within this many seconds; else `TooLongError`.
+    """What the work gives, if it ends within this many seconds of its thread's own time; else `TooLongError`.
 
     Another thread raises it in this one: signals would serve the main thread only, and belong to the caller.
     An exception from outside arrives between two instructions, anywhere. So the watcher starts inside `try`, the
     first thing after the work is the flag that stops it, and at most one exception is then still on its way.
     """
-    watch = _Watch(threading.get_ident())
+    worked = clock_of_this_thread()
+    watch = _Watch(threading.get_ident(), worked)
     try:
-        threading.Thread(target=_stop, args=(watch, time.monotonic() + seconds), daemon=True).start()
+        threading.Thread(target=_stop, args=(watch, worked() + seconds), daemon=True).start()
         return work()
     finally:
         watch.over = True
@@ -69,7 +79,7 @@ def _await_the_last(watch: _Watch) -> None:
 def _stop(watch: _Watch, end: float) -> None:
     """Raise `TooLongError` in the watched thread from `end` on, until its work is over."""
     while not watch.over:
-        left = end - time.monotonic()
+        left = end - watch.worked()
         if left <= 0:
             watch.sent = True  # first said, then looked: either this sees the end, or the end sees this
             if not watch.over:

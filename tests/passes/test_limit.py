@@ -39,6 +39,16 @@ def test_what_the_work_raises_is_passed_on() -> None:
         limited(30, lambda: 1 // 0)
 
 
+def test_time_in_which_the_thread_does_not_work_is_not_counted() -> None:
+    """A busy machine, a stopped process: what can be derived stays the same."""
+
+    def halted() -> str:
+        time.sleep(0.4)
+        return "derived"
+
+    assert limited(0.2, halted) == "derived"
+
+
 def test_another_thread_is_stopped_as_well() -> None:
     heard: list[str] = []
 
