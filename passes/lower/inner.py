@@ -7,7 +7,7 @@ from typing import cast
 from zlib import crc32
 
 from attnc.ir import kernel as k
-from attnc.ir.cascade import Expr, Reduce, Var
+from attnc.ir.cascade import Expr, Read, Reduce, Var
 from attnc.ir.indices import free_indices
 from attnc.ir.node import Node
 from attnc.ir.walk import top_down, walk
@@ -28,14 +28,29 @@ def stepping(values: Values, over: tuple[str, ...], parts: tuple[Expr, ...]) -> 
     """The inner index to walk so that values of three axes carry two; None where none carries more.
 
     Of several it is the one on which most reductions inside depend: a loop outside one that they do not depend on
-    would only repeat them.
+    would only repeat them. Where a loop must repeat one, a GPU's stream is walked point by point instead: a row's
+    inner values then lie side by side.
     """
     heavy = [axes for part in parts if len(axes := axes_of(values, part)) > 2]
     inside = [free_indices(node) for part in parts for node in walk(part) if isinstance(node, Reduce)]
     found = [index for index in over if index in values.frame.inner and values.scope.tiled(index)]
     carried = [index for index in found if any(index in axes for axes in heavy)]
     common = [index for index in carried if all(index in axes for axes in heavy)]
-    return max(common or carried, key=lambda index: sum(index in free for free in inside), default=None)
+    step = max(common or carried, key=lambda index: sum(index in free for free in inside), default=None)
+    on_gpu = values.frame.target.kind != "cpu"
+    if step is not None and on_gpu and walks_tiles(values) and _repeats_reads(values, step, parts):
+        raise NeedsPointsError
+    return step
+
+
+def _repeats_reads(values: Values, index: str, parts: tuple[Expr, ...]) -> bool:
+    """Whether each turn of a loop over this index folds, over another, what is read at places of the other two axes.
+
+    These places are the same every turn, and have to be computed again.
+    """
+    inside = (node for part in parts for node in walk(part) if isinstance(node, Reduce) and index not in node.over)
+    read = (axes_of(values, leaf) - set(node.over) for node in inside for leaf in walk(node) if isinstance(leaf, Read))
+    return any(index in axes and len(axes) > 2 for axes in read)
 
 
 def completed(values: Values, index: str, parts: tuple[Expr, ...]) -> tuple[Expr, ...]:

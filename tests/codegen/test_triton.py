@@ -120,3 +120,19 @@ def test_no_tile_has_three_axes() -> None:
     assert "for i_n in range(" in source
     assert "[:, :, None]" not in source
     assert failures(top, {"m": 20, "n": 17, "e": 8, "f": 4}, torch.float32, seed=2) == []
+
+
+def test_rows_of_tables_that_a_pair_reads_are_added_side_by_side() -> None:
+    """A loop over e would find the places anew each turn; and all kernels add the terms of a score in one order."""
+    text = (
+        "attention placed(Q[n,e], K[n,e], V[n,f], at[n,x]: int, T[x,l,e]) -> O:\n"
+        "    index m < N, x < 2\n"
+        "    at_pair[x,m,n] = clamp(at[m,x] - at[n,x] + L // 2, 0, L - 1)\n"
+        "    S[m,n] = sum[e](Q[m,e] * (K[n,e] + sum[x](T[x,at_pair[x,m,n],e])))\n"
+        "    O[m,f] = softmax[n](S) * V\n"
+    )
+    placed = attnc.compile(text)
+    for role, kernel in placed.kernels("sm_90", "fp32", {"e": 16, "f": 16}).items():
+        assert "for i_x in range(" not in kernel.source or "for i_e in range(" not in kernel.source, role
+    inputs = {"n": 20, "x": 2, "l": 5, "e": 8, "f": 4}
+    assert failures(placed, inputs, torch.float32, seed=3) == []
