@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 
-from attnc.contract import GRADIENT, gradient_references, judge, references
+from attnc.contract import GRADIENT, Reference, gradient_references, judge, references
 from attnc.ir.interpret import run
 from attnc.ir.target import find_target
 from attnc.runtime.bind import Bound, bind
@@ -76,16 +76,36 @@ def wanted_of(case: Case, inputs: Tensors) -> tuple[str, ...]:
 
 def gradients_broken(case: Case, inputs: Tensors, target: str = "cpu") -> list[str]:
     """Where the gradients of every input by kernels break the contract."""
+    return gradients_broken_over(case, [inputs], target)
+
+
+def gradients_broken_over(case: Case, draws: Sequence[Tensors], target: str = "cpu") -> list[str]:
+    """Where gradients break the contract over several draws of one shape, judged as one tensor.
+
+    In a few elements the definition may be near by chance; what is allowed follows from how near it is.
+    """
+    judged = [_judged(case, inputs, target) for inputs in draws]
+    verdicts = [judge(f"d{name}", *_as_one([one[name] for one in judged]), GRADIENT) for name in judged[0]]
+    return [f"{v.output}: error {v.error:.3g}, allowed {v.allowed:.3g}" for v in verdicts if not v.passed]
+
+
+def _judged(case: Case, inputs: Tensors, target: str) -> dict[str, tuple[torch.Tensor, Reference]]:
+    """The gradients of every input by kernels, and what they are judged by."""
     wanted = wanted_of(case, inputs)
     if not wanted:
-        return []
+        return {}
     with warnings.catch_warnings(), fresh_memory_is_nan():
         warnings.simplefilter("ignore")
         found, incoming = (_by_autograd if target == "cpu" else _interpreted)(case, inputs, wanted, target)
     stated = case.loaded().program(case.options).stated
     judged = gradient_references(stated, bind(stated, (), inputs).tensors, incoming, wanted)
-    verdicts = [judge(f"d{name}", found[name], judged[name], GRADIENT) for name in wanted]
-    return [f"{v.output}: error {v.error:.3g}, allowed {v.allowed:.3g}" for v in verdicts if not v.passed]
+    return {name: (found[name], judged[name]) for name in wanted}
+
+
+def _as_one(found: Sequence[tuple[torch.Tensor, Reference]]) -> tuple[torch.Tensor, Reference]:
+    """The draws beside one another, as along a batch."""
+    exact, plain = (torch.stack([getattr(of, side) for _, of in found]) for side in ("exact", "plain"))
+    return torch.stack([value for value, _ in found]), Reference(exact, plain, max(of.scale for _, of in found))
 
 
 def _by_autograd(case: Case, inputs: Tensors, wanted: tuple[str, ...], target: str) -> tuple[Tensors, Tensors]:
