@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from attnc.ir.cascade import Choose, Const, Expr, Map, Read, Reduce
 from attnc.ir.indices import free_indices
+from attnc.passes.differentiate.cancel import cancels
 from attnc.passes.differentiate.pullback import FLAT, ONE, ZERO, div, mul, pulled
 from attnc.passes.simplify import conjunction, negation
 
@@ -57,6 +58,8 @@ def reverse(roots: Iterable[Root], wanted: Callable[[Read], bool], summed: Sum) 
         if found:
             own = free_indices(expr)
             incoming = together([summed(term, own) if term.scope - own else term for term in found])
+            if isinstance(expr, Reduce) and expr.op in ("max", "min") and cancels(incoming.value):
+                continue  # values are only taken relative to it
             for child, term in _handed_on(expr, incoming):
                 terms.setdefault(child, []).append(term)
     return {expr: found for expr, found in terms.items() if isinstance(expr, Read) and wanted(expr)}
