@@ -13,6 +13,7 @@ from attnc.passes.lower.inner import NeedsPointsError
 from attnc.passes.lower.lanes import along, selected
 from attnc.passes.lower.powers import exponential
 from attnc.passes.lower.products import factors
+from attnc.passes.lower.shifts import fused
 from attnc.passes.lower.values import Values
 
 
@@ -66,7 +67,7 @@ class Gauges:
         based: k.Value = k.Map("mul", (shifted, log2e))
         if values.frame.scales_first:
             below = values.scope.let(self._named(gauge, "ref2"), k.Map("mul", (ref, log2e)))
-            based = values.fused(k.Map("mul", (plain, values.make("mul", scale, log2e))), below)
+            based = fused(values, k.Map("mul", (plain, values.make("mul", scale, log2e))), below)
         values.bound[in_base_2(gauge.shifted)] = based
 
     def _highest(self, old: k.Value, scale: k.Const, plain: k.Value, index: str | None) -> k.Value:

@@ -6,21 +6,19 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import reduce
 
 from attnc.ir import kernel as k
 from attnc.ir.cascade import Choose, Const, Coord, Expr, Map, Read, Reduce, Uniform, Var
-from attnc.ir.indices import free_indices
 from attnc.ir.kernel import DType
 from attnc.ir.operators import COMPARISONS, OPERATORS
 from attnc.ir.sizes import SCALAR
 from attnc.ir.tile_types import REALS
-from attnc.ir.walk import walk
 from attnc.passes.expand.facts import decided
-from attnc.passes.lower.base2 import LOG2E
 from attnc.passes.lower.frame import Frame, is_size, whole
 from attnc.passes.lower.positions import converted
+from attnc.passes.lower.reads import read
 from attnc.passes.lower.scope import Scope
+from attnc.passes.lower.shifts import power_of_shift, shift
 from attnc.passes.simplify import TRUE
 
 # Functions worth computing once.
@@ -28,8 +26,6 @@ FUNCTIONS = {"exp", "exp2", "log", "log2", "log1p", "expm1", "tanh", "sigmoid", 
 FUNCTIONS |= {"gelu", "erf", "sin", "cos", "xlogx", "pow"}
 PLAIN = (k.Const, k.Size, k.Use, k.Coord, k.First, k.Last, k.Inside)
 UNITS = {"mul": 1, "add": 0, "sub": 0}
-INFINITY = math.inf
-LARGEST = 3.4028234663852886e38  # of float32
 SMALL = 64  # an int32 position times a factor up to this stays in range
 
 
@@ -73,7 +69,7 @@ class Values:
             case Var(name):
                 return self.bound[name]
             case Read():
-                return self._read(expr)
+                return read(self, expr)
             case Choose(test, then, other):
                 return self._choose(test, then, other, expr)
             case Map(op, args):
@@ -197,9 +193,9 @@ class Values:
             case "and" | "or" | "not":
                 return self.built(op, tuple(self.of(arg) for arg in args), expr)
             case "shift":
-                return self._shift(args, expr)
+                return shift(self, args, expr)
             case "exp" if isinstance(args[0], Map) and args[0].op == "shift":
-                return self._power_of_shift(args[0], expr)
+                return power_of_shift(self, args[0], expr)
             case "div":
                 return self.divided(self.real_of(args[0]), self.real_of(args[1]), args[1], expr)
             case _:
@@ -223,63 +219,9 @@ class Values:
             return args
         return tuple(self.cast(arg, "int64") for arg in args)
 
-    def _shift(self, args: tuple[Expr, ...], expr: Expr) -> k.Value:
-        """x - r, and -inf where x is -inf."""
-        x, r = (self.real_of(arg) for arg in args)
-        x = self.scope.let("x", x)
-        low = self.constant(-INFINITY)
-        difference = self.built("sub", (x, r), expr)
-        return self.built("select", (k.Map("eq", (x, low)), low, difference), expr)
-
-    def _power_of_shift(self, arg: Expr, expr: Expr) -> k.Value:
-        """exp(x - r), and 0 where x is -inf: a power of two.
-
-        Before   exp(shift(shift(x, a), b))
-        After    exp2(x * log2(e) - (a + b) * log2(e)) with 16-bit inputs, else
-                 exp2((x - a) * log2(e) - b * log2(e))
-        Holds    because the product is fused with the difference, and a reference of -inf, held finite, leaves
-                 -inf where x is -inf and inf elsewhere.
-        """
-        log2e, below = k.Const(LOG2E.value, self.frame.compute), []
-        while isinstance(arg, Map) and arg.op == "shift":
-            arg, reference = arg.args
-            below.append(self.real_of(reference))
-        if not self.frame.scales_first:
-            return self._power_of_rest(self.real_of(arg), below, expr)
-        total = self.scope.let("ref", reduce(lambda a, b: k.Map("add", (a, b)), reversed(below)))
-        ref = self.scope.let("ref2", k.Map("max", (k.Map("mul", (total, log2e)), self.constant(-LARGEST))))
-        match self.real_of(arg):
-            case k.Map("mul", (k.Const() as scale, x)):
-                scaled = k.Map("mul", (x, self.make("mul", scale, log2e)))
-            case x:
-                scaled = k.Map("mul", (self.scope.let("x", x), log2e))
-        return self.scope.let("p", self.built("exp2", (self.fused(scaled, ref),), expr), expr.span)
-
-    def fused(self, product: k.Value, ref: k.Value) -> k.Value:
-        """A product less a reference, rounded once: on a CPU sums alone are, for scores are compared."""
-        return (
-            k.Map("add", (product, k.Map("neg", (ref,))))
-            if self.frame.target.kind == "cpu"
-            else k.Map("sub", (product, ref))
-        )
-
-    def _power_of_rest(self, value: k.Value, below: list[k.Value], expr: Expr) -> k.Value:
-        """exp of a value less references, the last in `below` first: what is large cancels before it is scaled."""
-        log2e, least = k.Const(LOG2E.value, self.frame.compute), self.constant(-LARGEST)
-        scaled: k.Value | None = None
-        for place, reference in enumerate(reversed(below)):
-            finite = self.scope.let("ref", k.Map("max", (reference, least)))
-            if place == len(below) - 1 and place > 0:
-                scaled = self.scope.let("ref2", k.Map("mul", (finite, log2e)))
-            else:
-                value = k.Map("sub", (value, finite))
-        power = k.Map("mul", (value, log2e))
-        whole = power if scaled is None else k.Map("sub", (power, scaled))
-        return self.scope.let("p", self.built("exp2", (whole,), expr), expr.span)
-
     def divided(self, a: k.Value, b: k.Value, divisor: Expr, expr: Expr) -> k.Value:
         """a / b, 0 where both are 0."""
-        if isinstance(b, k.Const) and b.value not in (0, INFINITY, -INFINITY):
+        if isinstance(b, k.Const) and b.value not in (0, math.inf, -math.inf):
             return self.built("mul", (a, k.Const(1.0 / b.value, self.frame.compute)), expr)
         if self._never_zero(divisor):
             return self.built("div", (a, b), expr)
@@ -306,41 +248,6 @@ class Values:
         found = [self.cast(self.of(item), "int64") for item in (seed, *coords)]
         found += [k.Const(0, "int64")] * (5 - len(found))
         return k.Map("uniform", tuple(found), span=expr.span)
-
-    # ---- reads -----------------------------------------------------------------------------
-
-    def _read(self, expr: Read) -> k.Value:
-        subs = tuple(self._subscript(sub) for sub in expr.subs)
-        along = any(self.scope.level(index) for index in free_indices(expr) if index in self.frame.streams)
-        when = (*(self.masks if along else ()), *self._in_range(expr, subs))
-        load = k.Load("", expr.tensor, subs, when, span=expr.span)
-        return self.scope.load(f"{expr.tensor}", load, self.frame.dtypes[expr.tensor])
-
-    def _subscript(self, sub: Expr) -> k.Value:
-        value = self.of(sub)
-        gathered = any(isinstance(node, Read) for node in walk(sub))
-        scalar = isinstance(value, k.Map) and not self.scope.axes(value)
-        return self.scope.let("at", value, sub.span) if gathered or scalar else value
-
-    def _in_range(self, read: Read, subs: tuple[k.Value, ...]) -> Iterator[k.Value]:
-        """The tests that keep an address inside its tensor where the ranges of indices alone do not."""
-        bounds = self.frame.bounds(read.tensor)
-        for place, (expr, sub) in enumerate(zip(read.subs, subs, strict=True)):
-            free = free_indices(expr)
-            if isinstance(expr, Coord) and expr.index not in self.rows and self._spans(expr.index, bounds[place]):
-                continue
-            if place not in read.tested and free.isdisjoint(self.frame.conditioned | self.rows.keys()):
-                continue
-            lo, hi = bounds[place]
-            ranges = self.frame.cascade.range
-            if decided(Map("le", (lo, expr)), ranges) != TRUE:
-                yield self.scope.let("valid", k.Map("le", (self.frame.plain_size(lo), sub)))
-            if decided(Map("lt", (expr, hi)), ranges) != TRUE:
-                yield self.scope.let("valid", k.Map("lt", (sub, self.frame.plain_size(hi))))
-
-    def _spans(self, index: str, axis: tuple[Expr, Expr]) -> bool:
-        item = self.frame.cascade.range(index)
-        return (item.lo, item.hi) == axis
 
 
 _FUNCTION_NAMES = {"exp2": "p", "pow": "power"}

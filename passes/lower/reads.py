@@ -1,0 +1,54 @@
+"""Reads of tensors as loads, with the tests that keep an address inside its tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from attnc.ir import kernel as k
+from attnc.ir.cascade import Coord, Expr, Map, Read
+from attnc.ir.indices import free_indices
+from attnc.ir.walk import walk
+from attnc.passes.expand.facts import decided
+from attnc.passes.simplify import TRUE
+
+if TYPE_CHECKING:
+    from attnc.passes.lower.values import Values
+
+
+def read(values: Values, expr: Read) -> k.Value:
+    """A read as a load; what lies along the stream is masked by the conditions on it."""
+    subs = tuple(_subscript(values, sub) for sub in expr.subs)
+    along = any(values.scope.level(index) for index in free_indices(expr) if index in values.frame.streams)
+    when = (*(values.masks if along else ()), *_in_range(values, expr, subs))
+    load = k.Load("", expr.tensor, subs, when, span=expr.span)
+    return values.scope.load(f"{expr.tensor}", load, values.frame.dtypes[expr.tensor])
+
+
+def _subscript(values: Values, sub: Expr) -> k.Value:
+    value = values.of(sub)
+    gathered = any(isinstance(node, Read) for node in walk(sub))
+    scalar = isinstance(value, k.Map) and not values.scope.axes(value)
+    return values.scope.let("at", value, sub.span) if gathered or scalar else value
+
+
+def _in_range(values: Values, read: Read, subs: tuple[k.Value, ...]) -> Iterator[k.Value]:
+    """The tests that keep an address inside its tensor where the ranges of indices alone do not."""
+    bounds = values.frame.bounds(read.tensor)
+    for place, (expr, sub) in enumerate(zip(read.subs, subs, strict=True)):
+        free = free_indices(expr)
+        if isinstance(expr, Coord) and expr.index not in values.rows and _spans(values, expr.index, bounds[place]):
+            continue
+        if place not in read.tested and free.isdisjoint(values.frame.conditioned | values.rows.keys()):
+            continue
+        lo, hi = bounds[place]
+        ranges = values.frame.cascade.range
+        if decided(Map("le", (lo, expr)), ranges) != TRUE:
+            yield values.scope.let("valid", k.Map("le", (values.frame.plain_size(lo), sub)))
+        if decided(Map("lt", (expr, hi)), ranges) != TRUE:
+            yield values.scope.let("valid", k.Map("lt", (sub, values.frame.plain_size(hi))))
+
+
+def _spans(values: Values, index: str, axis: tuple[Expr, Expr]) -> bool:
+    item = values.frame.cascade.range(index)
+    return (item.lo, item.hi) == axis
