@@ -7,55 +7,17 @@ not reach is left out of every reduction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import product
 from typing import assert_never
 
 import torch
 
 from attnc.ir import kernel as k
-from attnc.ir.interpret.maps import ARITHMETIC, COMPARE, LOGIC, REAL, ROUNDING
-from attnc.ir.interpret.randomness import philox
-from attnc.ir.kernel import DType, Kernel
+from attnc.ir.kernel import Kernel
+from attnc.ir.run_tiles import TORCH, Program, Tile, dot, here, mapped, over_axes, reached, reduced, true
 from attnc.ir.sizes import whole
-
-TORCH: dict[DType, torch.dtype] = {
-    "bool": torch.bool,
-    "int32": torch.int64,
-    "int64": torch.int64,
-    "float16": torch.float16,
-    "bfloat16": torch.bfloat16,
-    "float32": torch.float32,
-    "float64": torch.float64,
-}
-
-
-@dataclass(frozen=True)
-class Tile:
-    """An array and the tile axis of each of its dimensions, in the kernel's order."""
-
-    array: torch.Tensor
-    axes: tuple[str, ...] = ()
-
-
-@dataclass
-class Program:
-    """One program of the launch under way: where it stands and what is bound."""
-
-    kernel: Kernel
-    tensors: Mapping[str, torch.Tensor]
-    sizes: Mapping[str, int]
-    compute: torch.dtype
-    order: tuple[str, ...] = ()
-    scalars: dict[str, int] = field(default_factory=dict)  # grid and step indices
-    first: dict[str, int] = field(default_factory=dict)
-    width: dict[str, int] = field(default_factory=dict)
-    end: dict[str, int] = field(default_factory=dict)
-    names: dict[str, Tile] = field(default_factory=dict)
-    whole: set[str] = field(default_factory=set)  # streams whose tiles lie inside their axis
-    reach: dict[str, Tile] = field(default_factory=dict)  # of a stream the positions that rows reach
 
 
 def run_kernel(
@@ -165,20 +127,20 @@ def _typed(program: Program, name: str, value: Tile) -> Tile:
 def _full(program: Program, name: str, value: Tile) -> Tile:
     """A state's value with all the axes that the state has."""
     axes = program.kernel.type_of(name).axes
-    array = _over(program, value, axes)
+    array = over_axes(program, value, axes)
     return Tile(array.expand([program.width[axis] for axis in axes]), axes)
 
 
 def _updated(program: Program, update: k.Update) -> Tile:
     kept = program.names[update.state]
     if update.keep:
-        parts = [_map(program, "mul", [_value(program, coef), program.names[name]]) for coef, name in update.keep]
+        parts = [mapped(program, "mul", [_value(program, coef), program.names[name]]) for coef, name in update.keep]
         kept = parts[0]
         for part in parts[1:]:
-            kept = _map(program, "add", [kept, part])
+            kept = mapped(program, "add", [kept, part])
     if update.lift is not None:
         op = {"sum": "add", "prod": "mul", "any": "or", "all": "and"}.get(update.op, update.op)
-        kept = _map(program, op, [kept, _value(program, update.lift)])
+        kept = mapped(program, op, [kept, _value(program, update.lift)])
     return _typed(program, update.state, _full(program, update.state, kept))
 
 
@@ -191,39 +153,30 @@ def _load(program: Program, load: k.Load) -> Tile:
     kind = program.kernel.type_of(load.name)
     subs = [_value(program, sub) for sub in load.subs]
     tiled = [axis.index for axis in program.kernel.tiled]
-    reads = _true()
+    reads = true()
     for test in (*(k.Inside(axis) for axis in kind.axes if axis not in tiled), *load.when):
-        reads = _map(program, "and", [reads, _value(program, test)])
-    rows = _true()
+        reads = mapped(program, "and", [reads, _value(program, test)])
+    rows = true()
     for index in tiled:
-        rows = _map(program, "and", [rows, _value(program, k.Inside(index))]) if index in kind.axes else rows
+        rows = mapped(program, "and", [rows, _value(program, k.Inside(index))]) if index in kind.axes else rows
     shape = [program.width[axis] for axis in kind.axes]
     extra = tuple(axis for axis in (*reads.axes,) if axis not in kind.axes)
     assert not extra, f"the mask of {load.name} has axes {extra} that the read lacks"
-    alive = (_over(program, reads, kind.axes) & _over(program, rows, kind.axes)).expand(shape)
+    alive = (over_axes(program, reads, kind.axes) & over_axes(program, rows, kind.axes)).expand(shape)
     places = []
     tensor = program.tensors[load.tensor]
     assert TORCH[param.dtype] == tensor.dtype or tensor.dtype == torch.int32, f"{load.tensor} is {tensor.dtype}"
     for axis, (sub, base) in enumerate(zip(subs, param.base, strict=True)):
-        at = _over(program, sub, kind.axes).expand(shape) - _int(program, base)
+        at = over_axes(program, sub, kind.axes).expand(shape) - _int(program, base)
         outside = alive & ((at < 0) | (at >= tensor.shape[axis]))
         assert not bool(outside.any()), f"{load.name} reads outside axis {axis} of {load.tensor}"
         places.append(torch.where(alive, at, 0))
     found = tensor[tuple(places)] if alive.any() else torch.zeros(shape, dtype=tensor.dtype)
     found = torch.where(alive, found, torch.zeros_like(found))
     if found.dtype.is_floating_point and not program.kernel.serial:
-        found = torch.where(_over(program, rows, kind.axes), found, torch.full_like(found, torch.nan))
+        found = torch.where(over_axes(program, rows, kind.axes), found, torch.full_like(found, torch.nan))
     found = found.to(torch.int64) if found.dtype == torch.int32 else found
-    return Tile(found.to(_here(program, kind.dtype)), kind.axes)
-
-
-def _here(program: Program, dtype: DType) -> torch.dtype:
-    wanted = TORCH[dtype]
-    return program.compute if wanted.is_floating_point and wanted.itemsize >= 4 else wanted
-
-
-def _true() -> Tile:
-    return Tile(torch.tensor(True))
+    return Tile(found.to(here(program, kind.dtype)), kind.axes)
 
 
 def _store(program: Program, store: k.Store | k.Add, *, added: bool = False) -> None:
@@ -232,16 +185,16 @@ def _store(program: Program, store: k.Store | k.Add, *, added: bool = False) -> 
     value = _value(program, store.value)
     axes = tuple(axis for axis in program.order if any(axis in sub.axes for sub in subs))
     shape = [program.width[axis] for axis in axes]
-    alive = _true()
+    alive = true()
     for axis in axes:
-        alive = _map(program, "and", [alive, _value(program, k.Inside(axis))])
-    kept = _over(program, alive, axes).expand(shape)
+        alive = mapped(program, "and", [alive, _value(program, k.Inside(axis))])
+    kept = over_axes(program, alive, axes).expand(shape)
     places = tuple(
-        (_over(program, sub, axes).expand(shape) - _int(program, base))[kept]
+        (over_axes(program, sub, axes).expand(shape) - _int(program, base))[kept]
         for sub, base in zip(subs, param.base, strict=True)
     )
     tensor = program.tensors[store.tensor]
-    new = _over(program, value, axes).expand(shape)[kept].to(tensor.dtype)
+    new = over_axes(program, value, axes).expand(shape)[kept].to(tensor.dtype)
     tensor[places] = tensor[places] + new if added else new
 
 
@@ -251,7 +204,7 @@ def _store(program: Program, store: k.Store | k.Add, *, added: bool = False) -> 
 def _value(program: Program, value: k.Value) -> Tile:
     match value:
         case k.Const(number, dtype):
-            return Tile(torch.tensor(number, dtype=_here(program, dtype)))
+            return Tile(torch.tensor(number, dtype=here(program, dtype)))
         case k.Size(name):
             return Tile(torch.tensor(program.sizes[name]))
         case k.Coord(index):
@@ -265,11 +218,11 @@ def _value(program: Program, value: k.Value) -> Tile:
         case k.Use(name):
             return program.names[name]
         case k.Map(op, args):
-            return _map(program, op, [_value(program, arg) for arg in args])
+            return mapped(program, op, [_value(program, arg) for arg in args])
         case k.Dot(a, b, over):
-            return _dot(program, _value(program, a), _value(program, b), over)
+            return dot(program, _value(program, a), _value(program, b), over)
         case k.Reduce(op, x, over):
-            return _reduce(_reached(program, _value(program, x), op, over), op, over)
+            return reduced(reached(program, _value(program, x), op, over), op, over)
         case _:
             assert_never(value)
 
@@ -282,87 +235,6 @@ def _coordinate(program: Program, index: str) -> Tile:
 
 def _inside(program: Program, index: str) -> Tile:
     if index in program.whole:
-        return _true()
+        return true()
     place = _coordinate(program, index)
-    return Tile(place.array < program.end[index], place.axes) if place.axes else _true()
-
-
-def _over(program: Program, value: Tile, axes: tuple[str, ...]) -> torch.Tensor:
-    """The array with one dimension per axis, of length 1 where the value lacks it."""
-    shape = [program.width[axis] if axis in value.axes else 1 for axis in axes]
-    array = value.array
-    order = [value.axes.index(axis) for axis in axes if axis in value.axes]
-    return array.permute(order).reshape(shape)
-
-
-def _aligned(program: Program, values: list[Tile]) -> tuple[list[torch.Tensor], tuple[str, ...]]:
-    axes = tuple(axis for axis in program.order if any(axis in value.axes for value in values))
-    return [_over(program, value, axes) for value in values], axes
-
-
-def _map(program: Program, op: str, values: list[Tile]) -> Tile:
-    arrays, axes = _aligned(program, values)
-    shape = [program.width[axis] for axis in axes]
-    result = _applied(program, op, arrays)
-    return Tile(result.expand(shape), axes)
-
-
-def _applied(program: Program, op: str, arrays: list[torch.Tensor]) -> torch.Tensor:
-    if op.startswith("cast:"):
-        wanted = _here(program, op.removeprefix("cast:"))  # type: ignore[arg-type]
-        return arrays[0].to(wanted)
-    if op == "select":
-        test, then, other = arrays
-        return torch.where(test, then, other)
-    if op == "uniform":
-        whole = sum(arrays, torch.zeros((), dtype=torch.int64))
-        seed, *counter = [array.expand_as(whole) for array in arrays]
-        word = philox([item & 0xFFFFFFFF for item in counter], (seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF))
-        return (word >> 8).to(program.compute) * 2.0**-24
-    if op in ROUNDING:
-        return ROUNDING[op](arrays[0]).to(torch.int64)
-    if op == "div":
-        return arrays[0] / arrays[1]
-    table = COMPARE if op in COMPARE else LOGIC if op in LOGIC else ARITHMETIC if op in ARITHMETIC else REAL
-    kinds = {array.dtype for array in arrays}
-    assert len(kinds) == 1, f"{op} of {kinds}"
-    assert kinds == {torch.bool} or torch.bool not in kinds or op in LOGIC, f"{op} of booleans"
-    assert op not in REAL or kinds == {program.compute}, f"{op} of {kinds}"
-    return table[op](*arrays)
-
-
-def _dot(program: Program, a: Tile, b: Tile, over: str) -> Tile:
-    shared = set(a.axes) & set(b.axes)
-    assert shared == {over}, f"a product over {over} whose operands share {shared}"
-    (x, y), axes = _aligned(program, [Tile(item.array.to(program.compute), item.axes) for item in (a, b)])
-    return _reduce(_reached(program, Tile(x * y, axes), "sum", over), "sum", over)
-
-
-def _reached(program: Program, value: Tile, op: str, over: str) -> Tile:
-    """The value about to be reduced, and the identity where a row does not reach."""
-    inside = program.reach.get(over)
-    if inside is None or not set(inside.axes) <= set(value.axes):
-        return value
-    kind = value.array.dtype
-    whole = torch.iinfo(torch.int64)
-    least, most = (-torch.inf, torch.inf) if kind.is_floating_point else (whole.min, whole.max)
-    neutral = {"sum": 0, "prod": 1, "max": least, "min": most, "any": False, "all": True}[op]
-    kept = torch.where(_over(program, inside, value.axes), value.array, torch.tensor(neutral, dtype=kind))
-    return Tile(kept, value.axes)
-
-
-_FOLDS: dict[str, Callable[[torch.Tensor, int], torch.Tensor]] = {
-    "sum": lambda x, axis: x.sum(axis),
-    "prod": lambda x, axis: x.prod(axis),
-    "max": lambda x, axis: x.amax(axis),
-    "min": lambda x, axis: x.amin(axis),
-    "any": lambda x, axis: x.any(axis),
-    "all": lambda x, axis: x.all(axis),
-}
-
-
-def _reduce(value: Tile, op: str, over: str) -> Tile:
-    assert over in value.axes, f"{op} over {over} of a value along {value.axes}"
-    place = value.axes.index(over)
-    result = _FOLDS[op](value.array, place)
-    return Tile(result, tuple(axis for axis in value.axes if axis != over))
+    return Tile(place.array < program.end[index], place.axes) if place.axes else true()
