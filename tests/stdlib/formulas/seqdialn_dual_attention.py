@@ -65,7 +65,7 @@ def dialog_rounds(Q: Tensor, KX: Tensor, VX: Tensor, KY: Tensor, VY: Tensor) -> 
 
 CASES = (
     Case("coattention", PICTURE, draw=WORDS, lengths=("r",)),
-    Case("coattention", PICTURE | {"q": 17, "s": 3, "o": 1}, draw=WORDS, lengths=("r",)),
+    Case("coattention", PICTURE | {"q": 17, "s": 3, "o": 1}, draw=WORDS, lengths=("r",), name="one"),
     Case("coattention_layer", PICTURE | {"c": 8}, draw=WORDS, lengths=("r",)),
     Case("dialog_rounds", ROUNDS, causal=True),
     Case("dialog_rounds", ROUNDS | {"m": 9}, causal=True),
