@@ -8,9 +8,8 @@ largest magnitude among r and the operands of the additions in the output's own 
 
 over the tensor, and the same per row (last axis) with 8 in place of c and of a. Points where r is not finite
 must be equal in kind. c = 2 forward, 3 for gradients; a = 4 in float32 and float64, 1 in 16-bit types. For
-gradients S is the largest magnitude of r alone; for one that cancels to nothing that of all gradients of the call
-(of what comes in, where they all are 0); for one with few elements, which sums up the terms of many, that times the
-root of how many.
+gradients S is the largest magnitude of r alone; for one that cancels to nothing that of all gradients of the call;
+for one with few elements, which sums up the terms of many, that times the root of how many.
 
 A float64 result cannot be told from the oracle's own rounding: there |t - r| is that of float32, scaled by the
 ratio of the rounding units.
@@ -85,7 +84,6 @@ def gradient_references(
     """r, t and S of the gradients of the `wanted` inputs, given what comes in at the outputs; S is that of r alone."""
     names = tuple(wanted)
     exact = _gradients(cascade, inputs, incoming, names, torch.float64)
-    came = max((float(_largest(item)) for item in incoming.values()), default=0.0)
     found: dict[str, Reference] = {}
     for name in names:
         dtype = inputs[name].dtype
@@ -94,7 +92,7 @@ def gradient_references(
         if says_nothing(t, r):
             t = _gradients(cascade, inputs, incoming, names, torch.float32)[name].to(narrow).double()
         t = r + (t - r) * (EPS[dtype] / EPS[narrow]) if dtype == torch.float64 else t
-        slack, scale = float(_largest(t - r)), gradient_scale(exact, name) or came
+        slack, scale = float(_largest(t - r)), gradient_scale(exact, name)
         found[name] = Reference(
             r, t, scale if scale > slack else slack / EPS[dtype]
         )  # nothing but rounding: as a whole

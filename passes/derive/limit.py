@@ -34,7 +34,14 @@ def clock_of_this_thread() -> Callable[[], float]:
     if not hasattr(time, "pthread_getcpuclockid"):
         return time.monotonic
     clock = time.pthread_getcpuclockid(threading.get_ident())
-    return lambda: time.clock_gettime(clock)
+
+    def worked() -> float:
+        try:
+            return time.clock_gettime(clock)
+        except OSError:  # the thread has ended between a look at its flags and this one
+            return 0.0
+
+    return worked
 
 
 @dataclass

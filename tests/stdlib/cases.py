@@ -83,12 +83,6 @@ def reals(*axes: str, low: float = 0.0, high: float = 1.0) -> Draw:
     return lambda dice, at: low + (high - low) * torch.rand(_shape(axes, at), generator=dice, dtype=torch.float64)
 
 
-def sixteenths(*axes: str, low: int = 0, high: int = 1) -> Draw:
-    """Multiples of 1/16 between two bounds: what is rounded down to a place is the same place in 16 bits."""
-    drawn = integers(*axes, low=16 * low, high=16 * high)
-    return lambda dice, at: drawn(dice, at).double() / 16
-
-
 def normals(*axes: str, scale: float = 1.0) -> Draw:
     """Normal reals."""
     return lambda dice, at: scale * torch.randn(_shape(axes, at), generator=dice, dtype=torch.float64)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 
-from attnc.contract import EPS, GRADIENT, NOTHING, Reference, gradient_references, judge, references
+from attnc.contract import GRADIENT, gradient_references, judge, references
 from attnc.ir.interpret import run
 from attnc.ir.target import find_target
 from attnc.runtime.bind import Bound, bind
@@ -18,8 +18,6 @@ from tests.programs.run import fresh_memory_is_nan
 from tests.stdlib.cases import Case, Tensors
 
 CLOSE = 1e-9
-CANCELLED = 64
-Judged = dict[str, tuple[torch.Tensor, Reference]]
 
 
 def by_definition(case: Case, inputs: Tensors) -> Tensors:
@@ -78,65 +76,16 @@ def wanted_of(case: Case, inputs: Tensors) -> tuple[str, ...]:
 
 def gradients_broken(case: Case, inputs: Tensors, target: str = "cpu") -> list[str]:
     """Where the gradients of every input by kernels break the contract."""
-    return gradients_broken_over(case, [inputs], target)
-
-
-def gradients_broken_over(case: Case, draws: Sequence[Tensors], target: str = "cpu") -> list[str]:
-    """Where gradients break the contract over several draws of one shape, judged as one tensor.
-
-    In a few elements the definition may be near by chance; what is allowed follows from how near it is.
-    """
-    judged = _by_name([_judged(case, inputs, target) for inputs in draws])
-    return [message for name, found in judged.items() if (message := _broken(name, found))]
-
-
-def tiny_gradients_broken(case: Case, draws: Sequence[Tensors]) -> list[str]:
-    """The same where a row may see one key, of which every score has the gradient 0.
-
-    From a gradient of 0 one cannot tell how large the terms are that cancel in it, nor is the definition's own rounding
-    of them there: it is held to CANCELLED rounding units of the largest gradient of the call.
-    """
-    found = []
-    for name, of_draws in _by_name([_judged(case, inputs, "cpu") for inputs in draws]).items():
-        nothing = [pair for pair in of_draws if _is_nothing(pair[1])]
-        left = [pair for pair in of_draws if not _is_nothing(pair[1])]
-        near = all(_most(value) <= CANCELLED * EPS[value.dtype] * of.scale for value, of in nothing)
-        found += [] if near else [f"d{name}: not 0"]
-        found += [message] if left and (message := _broken(name, left)) else []
-    return found
-
-
-def _is_nothing(of: Reference) -> bool:
-    return _most(of.exact) <= NOTHING * of.scale
-
-
-def _by_name(judged: Sequence[Judged]) -> dict[str, list[tuple[torch.Tensor, Reference]]]:
-    return {name: [one[name] for one in judged] for name in judged[0]}
-
-
-def _most(value: torch.Tensor) -> float:
-    return float(value.abs().max()) if value.numel() else 0.0
-
-
-def _judged(case: Case, inputs: Tensors, target: str) -> Judged:
-    """The gradients of every input by kernels, and what they are judged by."""
     wanted = wanted_of(case, inputs)
     if not wanted:
-        return {}
+        return []
     with warnings.catch_warnings(), fresh_memory_is_nan():
         warnings.simplefilter("ignore")
         found, incoming = (_by_autograd if target == "cpu" else _interpreted)(case, inputs, wanted, target)
     stated = case.loaded().program(case.options).stated
     judged = gradient_references(stated, bind(stated, (), inputs).tensors, incoming, wanted)
-    return {name: (found[name], judged[name]) for name in wanted}
-
-
-def _broken(name: str, found: Sequence[tuple[torch.Tensor, Reference]]) -> str:
-    """How a gradient breaks the contract, its draws beside one another as along a batch."""
-    exact, plain = (torch.stack([getattr(of, side) for _, of in found]) for side in ("exact", "plain"))
-    one = Reference(exact, plain, max(of.scale for _, of in found))
-    v = judge(f"d{name}", torch.stack([value for value, _ in found]), one, GRADIENT)
-    return "" if v.passed else f"{v.output}: error {v.error:.3g}, allowed {v.allowed:.3g}"
+    verdicts = [judge(f"d{name}", found[name], judged[name], GRADIENT) for name in wanted]
+    return [f"{v.output}: error {v.error:.3g}, allowed {v.allowed:.3g}" for v in verdicts if not v.passed]
 
 
 def _by_autograd(case: Case, inputs: Tensors, wanted: tuple[str, ...], target: str) -> tuple[Tensors, Tensors]:

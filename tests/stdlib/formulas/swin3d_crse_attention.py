@@ -4,15 +4,15 @@ import math
 
 import torch
 
-from tests.stdlib.cases import Case, integers, sixteenths
+from tests.stdlib.cases import Case, integers, reals
 
 Tensor = torch.Tensor
 SHAPE = {"h": 2, "n": 14, "e": 4, "f": 4, "x": 3, "a": 3, "l": 24, "s": 32}
 OPTIONS = {"WIN": 3, "quant": 4}
 VOXELS = {
     "voxel": integers("n", "x", high=5),
-    "place": sixteenths("n", "x", high=3),
-    "color": sixteenths("n", "a", low=-1),
+    "place": reals("n", "x", high=3.0),
+    "color": reals("n", "a", low=-1.0),
 }
 
 
