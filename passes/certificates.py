@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from attnc.ir.cascade import Const, Order, Read, Reduce, Tensor
 from attnc.ir.indices import free_indices
 from attnc.ir.walk import walk
-from attnc.passes.families import Shapes, dependencies, read_names
+from attnc.passes.defined import dependencies, read_names
+from attnc.passes.families import Shapes
 from attnc.passes.wording import called
 
 

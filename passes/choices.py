@@ -11,7 +11,8 @@ from attnc.ir.indices import free_indices
 from attnc.ir.node import Node
 from attnc.ir.types import types_of
 from attnc.ir.walk import bottom_up, rebuild, walk
-from attnc.passes.families import Shapes, dependencies, is_pointwise
+from attnc.passes.defined import dependencies
+from attnc.passes.families import Shapes, is_pointwise
 from attnc.passes.simplify import FALSE, TRUE, conjunction, negation, simplify
 
 MOST = 8  # more sums than this are no gain

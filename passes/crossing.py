@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from attnc.ir.cascade import Reduce
 from attnc.ir.stage import Refusal
 from attnc.ir.walk import walk
+from attnc.passes.defined import dependencies
 from attnc.passes.draft import Draft
-from attnc.passes.families import dependencies
 from attnc.passes.wording import called, part_of
 
 

@@ -10,7 +10,8 @@ from typing import cast
 from attnc.ir.cascade import Coord, Expr, Grad, Map, Order, Part, Read, Reduce
 from attnc.ir.indices import free_indices
 from attnc.ir.walk import walk
-from attnc.passes.families import Shapes, dependencies
+from attnc.passes.defined import dependencies
+from attnc.passes.families import Shapes
 from attnc.passes.stages import Role
 
 LINEAR = ("mul", "div", "neg", "real")

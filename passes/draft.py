@@ -9,8 +9,9 @@ from attnc.ir.cascade import Grad, Order
 from attnc.ir.dependence import piece
 from attnc.ir.stage import Monoid, Refusal
 from attnc.ir.walk import walk
+from attnc.passes.defined import dependencies, read_names
 from attnc.passes.direct import Direct
-from attnc.passes.families import Shapes, dependencies, read_names
+from attnc.passes.families import Shapes
 from attnc.passes.stages import Role
 
 

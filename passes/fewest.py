@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from attnc.ir.cascade import Order, Reduce, Tensor
 from attnc.ir.walk import walk
 from attnc.passes.count import rounds_of
+from attnc.passes.defined import dependencies, read_names
 from attnc.passes.derive import check
 from attnc.passes.derive.limit import TooLongError, limited, seconds_allowed
 from attnc.passes.derive.problem import Problem, RefusedError
 from attnc.passes.derive.reductions import Streamed, streamed
-from attnc.passes.families import Shapes, dependencies, read_names
+from attnc.passes.families import Shapes
 from attnc.passes.wording import called, listed
 
 

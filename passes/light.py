@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from attnc.ir.cascade import Grad, Order, Reduce, Size, Tensor
 from attnc.ir.walk import walk
+from attnc.passes.defined import dependencies
 from attnc.passes.direct import Direct
 from attnc.passes.draft import Draft, Group
-from attnc.passes.families import Shapes, dependencies, is_pointwise
+from attnc.passes.families import Shapes, is_pointwise
 from attnc.passes.stages import Role
 
 

@@ -10,8 +10,9 @@ from attnc.ir.cascade import Cascade, Choose, Const, Expr, Map, Part, Read, Redu
 from attnc.ir.indices import free_indices
 from attnc.ir.operators import OPERATORS
 from attnc.ir.walk import walk
+from attnc.passes.defined import dependencies
 from attnc.passes.derive.bounds import interval
-from attnc.passes.families import Shapes, dependencies
+from attnc.passes.families import Shapes
 
 RISING = frozenset(("relu", "clamp", "max", "min", "real", "stop", "add"))
 PROPER = frozenset(("neg", "real", "stop"))  # infinity, which is all that an empty row has, stays infinity

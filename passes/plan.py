@@ -10,13 +10,14 @@ from attnc.diagnostics import error
 from attnc.ir.cascade import Cascade, Read, Reduce
 from attnc.ir.stage import Monoid, Plan, Refusal
 from attnc.ir.walk import walk
+from attnc.passes.defined import dependencies, read_names
 from attnc.passes.derive import derive
 from attnc.passes.derive.limit import TooLongError, limited, seconds_allowed
 from attnc.passes.derive.problem import Problem, RefusedError
 from attnc.passes.derive.reductions import Streamed, streamed
 from attnc.passes.direct import Direct, direct
 from attnc.passes.draft import Draft, Group, blocks, outside, same_stage_operands
-from attnc.passes.families import Shapes, dependencies, is_pointwise, read_names
+from attnc.passes.families import Shapes, is_pointwise
 from attnc.passes.light import is_light, light
 from attnc.passes.refusals import refused_fold, split_stage
 from attnc.passes.schedule import ordered

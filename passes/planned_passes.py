@@ -15,7 +15,8 @@ from attnc.ir.indices import free_indices
 from attnc.ir.stage import Host, Plan, Stage, Stream, inner_indices
 from attnc.ir.walk import walk
 from attnc.passes.count import HALF, rounds_of
-from attnc.passes.families import Shapes, read_names
+from attnc.passes.defined import read_names
+from attnc.passes.families import Shapes
 
 
 def planned_passes(shapes: Shapes, plan: Plan, index: str) -> int:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from attnc.ir.cascade import Coord, Read, Reduce, Step
 from attnc.ir.stage import Refusal
 from attnc.ir.walk import walk
+from attnc.passes.defined import dependencies, read_names
 from attnc.passes.draft import Draft
-from attnc.passes.families import dependencies, read_names
 from attnc.passes.wording import part_of
 
 

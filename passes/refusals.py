@@ -9,10 +9,10 @@ from attnc.ir.node import Node
 from attnc.ir.stage import Refusal
 from attnc.ir.walk import walk
 from attnc.passes.crossing import along, crossed, crossing_of
+from attnc.passes.defined import dependencies, read_names
 from attnc.passes.derive.problem import RefusedError
 from attnc.passes.direct import Direct
 from attnc.passes.draft import Draft, blocks, same_stage_operands
-from attnc.passes.families import dependencies, read_names
 from attnc.passes.recurrent import recurrent
 from attnc.passes.wording import called, is_condition, listed, part_of, quoted
 

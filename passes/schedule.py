@@ -12,9 +12,10 @@ from attnc.ir.indices import free_indices
 from attnc.ir.stage import Host, Monoid, Plan, Stage, Stream
 from attnc.ir.walk import walk
 from attnc.passes.crossing import crossings
+from attnc.passes.defined import dependencies, read_names
 from attnc.passes.direct import Direct, lengths
 from attnc.passes.draft import Draft, Group, outside
-from attnc.passes.families import Shapes, dependencies, read_names
+from attnc.passes.families import Shapes
 from attnc.passes.notes import gauge_notes
 from attnc.passes.refusals import hosted_step, weights_out
 

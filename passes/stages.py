@@ -9,8 +9,9 @@ from typing import cast
 from attnc.ir.cascade import Coord, Expr, Map, Part, Read, Reduce
 from attnc.ir.indices import free_indices
 from attnc.ir.walk import walk
+from attnc.passes.defined import dependencies, read_names
 from attnc.passes.derive.reductions import cut
-from attnc.passes.families import Shapes, dependencies, joint, read_names
+from attnc.passes.families import Shapes, joint
 
 
 @dataclass(frozen=True)
