@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from attnc.ir.cascade import Const, Order, Read, Reduce, Tensor
 from attnc.ir.indices import free_indices
 from attnc.ir.walk import walk
-from attnc.passes.defined import dependencies, read_names
+from attnc.passes.defined import dependencies
 from attnc.passes.families import Shapes
 from attnc.passes.wording import called
 
@@ -78,8 +78,8 @@ def _reads(shapes: Shapes, name: str) -> set[str]:
     """The tensors that a fold walks along, definitions opened down to other folds."""
     found, queue = set[str](), [name]
     while queue:
-        for other in read_names(shapes.tensors[queue.pop()]):
-            if other in shapes.tensors and other not in found:
+        for other in shapes.reads[queue.pop()]:
+            if other not in found:
                 found.add(other)
                 if not any(isinstance(node, Reduce) for node in walk(shapes.tensors[other])):
                     queue.append(other)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from attnc.ir.cascade import Cascade, Coord, Expr, Part, Read, Tensor
+from attnc.ir.dependence import pieces_of
 from attnc.ir.indices import at, captures, free_indices
 from attnc.ir.node import Node
 from attnc.ir.walk import top_down, walk
@@ -25,10 +27,17 @@ class Definitions:
     @cached_property
     def reads(self) -> dict[str, tuple[str, ...]]:
         """For each defined tensor the defined tensors that it reads."""
-        return {
-            name: tuple(other for other in dict.fromkeys(read_names(tensor)) if other in self.tensors)
-            for name, tensor in self.tensors.items()
-        }
+        return {name: tuple(other for other in names if other in self.tensors) for name, names in self.operands.items()}
+
+    @cached_property
+    def operands(self) -> dict[str, tuple[str, ...]]:
+        """For each defined tensor the tensors and inputs that it reads."""
+        return {name: tuple(dict.fromkeys(read_names(tensor))) for name, tensor in self.tensors.items()}
+
+    @cached_property
+    def piece(self) -> Callable[[Iterable[str]], frozenset[str]]:
+        """What must be evaluated together with these tensors: a derivative needs all that lies between."""
+        return pieces_of(self.cascade)
 
     @cached_property
     def needed(self) -> dict[str, frozenset[str]]:

@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from attnc.ir.cascade import Grad, Order
-from attnc.ir.dependence import piece
 from attnc.ir.stage import Monoid, Refusal
 from attnc.ir.walk import walk
-from attnc.passes.defined import dependencies, read_names
+from attnc.passes.defined import dependencies
 from attnc.passes.direct import Direct
 from attnc.passes.families import Shapes
 from attnc.passes.stages import Role
@@ -43,9 +42,9 @@ class Draft:
 
 def outside(shapes: Shapes, names: Iterable[str]) -> list[str]:
     """What statements read that is not evaluated with them; a derivative brings along all that lies between."""
-    whole = piece(shapes.cascade, names)
-    tensors = [tensor for tensor in shapes.cascade.tensors if tensor.name in whole]
-    return [name for tensor in tensors for name in read_names(tensor) if name not in whole]
+    whole = shapes.piece(names)
+    tensors = [tensor.name for tensor in shapes.cascade.tensors if tensor.name in whole]
+    return [name for tensor in tensors for name in shapes.operands[tensor] if name not in whole]
 
 
 def same_stage_operands(draft: Draft, name: str) -> frozenset[str]:

@@ -9,7 +9,7 @@ from attnc.ir.node import Node
 from attnc.ir.stage import Refusal
 from attnc.ir.walk import walk
 from attnc.passes.crossing import along, crossed, crossing_of
-from attnc.passes.defined import dependencies, read_names
+from attnc.passes.defined import dependencies
 from attnc.passes.derive.problem import RefusedError
 from attnc.passes.direct import Direct
 from attnc.passes.draft import Draft, blocks, same_stage_operands
@@ -143,8 +143,8 @@ def weights_out(draft: Draft) -> Iterator[tuple[str, Refusal]]:
 
 def _users(draft: Draft, name: str) -> Iterator[str]:
     """The tensors that need a tensor, nearest first."""
-    tensors = draft.shapes.tensors
-    yield from (other for other in tensors if name in read_names(tensors[other]) and other != name)
+    tensors, reads = draft.shapes.tensors, draft.shapes.operands
+    yield from (other for other in tensors if name in reads[other] and other != name)
     yield from (other for other in tensors if name in dependencies(draft.shapes, other) and other != name)
 
 

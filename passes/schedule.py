@@ -7,7 +7,6 @@ from collections.abc import Iterable
 import networkx
 
 from attnc.ir.cascade import Input, Map, Order, Read, Size
-from attnc.ir.dependence import piece
 from attnc.ir.indices import free_indices
 from attnc.ir.stage import Host, Monoid, Plan, Stage, Stream
 from attnc.ir.walk import walk
@@ -69,7 +68,7 @@ def is_heavy(draft: Draft, names: tuple[str, ...]) -> bool:
     """
     family = draft.shapes.family
     known = lengths(draft.shapes, draft.roles)
-    whole = piece(draft.shapes.cascade, names)
+    whole = draft.shapes.piece(names)
     parts = [part for name in whole for part in draft.shapes.tensors[name].parts]
     spaces = [frozenset(part.indices) for part in parts]
     spaces += [free_indices(node) for part in parts for node in walk(part.value) if isinstance(node, Map | Read)]

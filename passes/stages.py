@@ -9,7 +9,7 @@ from typing import cast
 from attnc.ir.cascade import Coord, Expr, Map, Part, Read, Reduce
 from attnc.ir.indices import free_indices
 from attnc.ir.walk import walk
-from attnc.passes.defined import dependencies, read_names
+from attnc.passes.defined import dependencies
 from attnc.passes.derive.reductions import cut
 from attnc.passes.families import Shapes, joint
 
@@ -192,4 +192,4 @@ def _nested(shapes: Shapes, name: str, role: Role, found: dict[str, Role]) -> bo
 
 def _inputs(shapes: Shapes, name: str) -> set[str]:
     """The inputs that a tensor's value comes from."""
-    return {item for other in (name, *dependencies(shapes, name)) for item in read_names(shapes.tensors[other])}
+    return {item for other in (name, *dependencies(shapes, name)) for item in shapes.operands[other]}
