@@ -11,7 +11,8 @@ from attnc.ir.cascade import Coord, Expr, Grad, Map, Order, Part, Read, Reduce
 from attnc.ir.indices import free_indices
 from attnc.ir.walk import walk
 from attnc.passes.defined import dependencies
-from attnc.passes.families import Shapes
+from attnc.passes.families import Shapes, is_pointwise
+from attnc.passes.operations import FUNCTIONS
 from attnc.passes.stages import Role
 
 LINEAR = ("mul", "div", "neg", "real")
@@ -21,7 +22,7 @@ LINEAR = ("mul", "div", "neg", "real")
 class Direct(Role):
     """How a value is made tile by tile: `index` are its columns, or its rows where only these are tiled.
 
-    `loop`: what is folded besides, point by point.
+    `inner`: features that rows are whole in. `loop`: what is folded besides, point by point.
     """
 
     columns: str | None = None
@@ -46,7 +47,9 @@ def direct(shapes: Shapes, streamed: Mapping[str, Role]) -> dict[str, Direct]:
         part, *others = shapes.tensors[name].parts
         plain = not others and name not in shapes.recurrent and part.left == tuple(map(Coord, part.indices))
         whole = shapes.features.isdisjoint(part.indices) and not any(map(_is_apart, walk(part)))
-        if plain and whole:
+        if plain and not whole and (role := _of_features(shapes, part)) is not None:
+            found[name] = role
+        elif plain and whole:
             waits = frozenset(dependencies(shapes, name) & (streamed.keys() - found.keys()))
             pairs = None if _shares(shapes, name, streamed) else _of_pairs(shapes, part, known, waits)
             role = _of_rows(shapes, part) or pairs
@@ -96,6 +99,24 @@ def _factors(expr: Expr) -> Iterator[Expr]:
             yield from _factors(a)
         case _:
             yield expr
+
+
+def _of_features(shapes: Shapes, part: Part) -> Direct | None:
+    """A value for each feature of a row that functions are called for, like a key that is turned by its position."""
+    inner = tuple(index for index in part.indices if index in shapes.features)
+    rows = [index for index in part.indices if index not in inner]
+    if not rows or not any(rows[-1] in along for along in called_for_features(shapes, part.tensor)):
+        return None
+    return _role(shapes, part, rows[-1], None, None, inner)
+
+
+def called_for_features(shapes: Shapes, name: str) -> list[frozenset[str]]:
+    """The indices of each function's call that features are among; none where a value is not pointwise in folds."""
+    values = [shapes.open_all(part.value, shapes.reduced) for part in shapes.tensors[name].parts]
+    if not all(map(is_pointwise, values)):
+        return []
+    called = (node for value in values for node in walk(value) if isinstance(node, Map) and node.op in FUNCTIONS)
+    return [along for node in called if (along := free_indices(node)) & shapes.features]
 
 
 # ---- pairs ----------------------------------------------------------------------------------
@@ -172,7 +193,9 @@ def _tests(part: Part) -> tuple[Expr, ...]:
     return (*part.when, *(part.value.when if isinstance(part.value, Reduce) else ()))
 
 
-def _role(shapes: Shapes, part: Part, rows: str, columns: str | None, loop: str | None) -> Direct:
-    grid = tuple(index for index in part.indices if index not in (rows, columns))
+def _role(
+    shapes: Shapes, part: Part, rows: str, columns: str | None, loop: str | None, inner: tuple[str, ...] = ()
+) -> Direct:
+    grid = tuple(index for index in part.indices if index not in (rows, columns, *inner))
     index = columns or rows
-    return Direct(index, shapes.family[index], rows, grid, (), True, columns, loop)
+    return Direct(index, shapes.family[index], rows, grid, inner, True, columns, loop)

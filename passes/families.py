@@ -70,7 +70,7 @@ class Shapes(Definitions):
                 if isinstance(node, Order) or (isinstance(node, Reduce) and node.op != "sum"):
                     found |= set(node.over)
                 elif isinstance(node, Reduce):
-                    opened = (self.open_all(item, self._reduced) for item in (node.body, *node.when))
+                    opened = (self.open_all(item, self.reduced) for item in (node.body, *node.when))
                     inside = {index for expr in opened for item in walk(expr) for index in _bent(item)}
                     found |= inside & set(node.over)
         return found
@@ -82,7 +82,7 @@ class Shapes(Definitions):
         return {item.index for item in ranges if whole(item.hi, {}) - whole(item.lo, {}) <= SHORT}
 
     @cached_property
-    def _reduced(self) -> frozenset[str]:
+    def reduced(self) -> frozenset[str]:
         """The tensors that are defined by a reduction."""
         parts = ((tensor.name, part) for tensor in self.cascade.tensors for part in tensor.parts)
         return frozenset(name for name, part in parts if isinstance(part.value, Reduce))

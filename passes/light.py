@@ -1,11 +1,13 @@
-"""Operands that a stage finds computed: what does not vary along both its rows and its stream, or no kernel makes."""
+"""Operands that a stage finds computed: no kernel makes them, or each tile of its rows would make them anew."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from attnc.ir.cascade import Grad, Order, Reduce, Size, Tensor
 from attnc.ir.walk import walk
 from attnc.passes.defined import dependencies
-from attnc.passes.direct import Direct
+from attnc.passes.direct import Direct, called_for_features
 from attnc.passes.draft import Draft, Group
 from attnc.passes.families import Shapes, is_pointwise
 from attnc.passes.stages import Role
@@ -33,7 +35,7 @@ def is_light(shapes: Shapes, name: str, group: Group) -> bool:
         return True  # no kernel computes it
     if _folded(tensor) & _outer(group.role):
         return True  # inside the stage that index is one point, or a tile
-    if _folds_another_length(shapes, name, group):
+    if _folds_another_length(shapes, name, group) or _calls_for_features(shapes, name, group):
         return True
     if name in shapes.recurrent or (len(tensor.parts) > 1 and not _all_pointwise(shapes, name)):
         return not _along_both(shapes, name, group)
@@ -62,6 +64,29 @@ def _folds_another_length(shapes: Shapes, name: str, group: Group) -> bool:
     return False
 
 
+def _calls_for_features(shapes: Shapes, name: str, group: Group) -> bool:
+    """Whether functions are called for every feature of every position along the rows or along the stream.
+
+    KR[n,e] = K[n,e] * cos(n * w[e]) is such an operand. Each tile of rows would make it anew, and the product that
+    waits for it would be one of float32: once it is stored, in the type of its inputs, it is what a projection is.
+    """
+    role = group.role
+    if _along_both(shapes, name, group) or (
+        _only_rows(role) and not _indices(shapes, name) < {role.parallel, *role.grid, *role.inner}
+    ):
+        return False
+    along = called_for_features(shapes, name)
+    return any(role.parallel in indices or _along_stream(shapes, indices, group) for indices in along)
+
+
+def _only_rows(role: Role) -> bool:
+    return isinstance(role, Direct) and role.columns is None
+
+
+def _indices(shapes: Shapes, name: str) -> set[str]:
+    return {index for part in shapes.tensors[name].parts for index in part.indices}
+
+
 def _all_pointwise(shapes: Shapes, name: str) -> bool:
     names = {name} | dependencies(shapes, name)
     return all(is_pointwise(part.value) for item in names for part in shapes.tensors[item].parts)
@@ -69,8 +94,10 @@ def _all_pointwise(shapes: Shapes, name: str) -> bool:
 
 def _along_both(shapes: Shapes, name: str, group: Group) -> bool:
     """Whether a value is for each pair of a tile; there is none where only rows are tiled."""
-    if isinstance(group.role, Direct) and group.role.columns is None:
-        return False
-    indices = {index for part in shapes.tensors[name].parts for index in part.indices}
+    indices = _indices(shapes, name)
+    return not _only_rows(group.role) and group.role.parallel in indices and _along_stream(shapes, indices, group)
+
+
+def _along_stream(shapes: Shapes, indices: Iterable[str], group: Group) -> bool:
     walked = shapes.cascade.range(group.role.index).walks
-    return group.role.parallel in indices and any(i in walked or shapes.family[i] == group.role.family for i in indices)
+    return any(i in walked or shapes.family[i] == group.role.family for i in indices)

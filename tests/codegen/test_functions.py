@@ -74,6 +74,16 @@ def test_functions_are_right_in_float64(name: str) -> None:
     assert torch.allclose(found, right.double(), rtol=1e-13, atol=1e-300, equal_nan=True), name
 
 
+@pytest.mark.parametrize("name", ["sin", "cos"])
+def test_angles_of_a_million_positions_keep_their_last_bits(name: str) -> None:
+    attention = attnc.compile(f"attention p(A[m], B[n]) -> O:\n    O[m] = sum[n]({name}(A + B) * 1.0)\n", strict=True)
+    near = torch.arange(-2048, 2048) * (math.pi / 2)
+    numbers = torch.cat([torch.linspace(-(2.0**20), 2.0**20, 4096), near, torch.linspace(-7, 7, 4096)]).float()
+    found = outputs_on(attention, {"A": numbers, "B": torch.zeros(1)}, "cpu")["O"]
+    right = getattr(torch, name)(numbers.double())
+    assert float((found - right).abs().max()) <= 2**-23
+
+
 POWERS = [(2, 3), (2, 40), (3, 30), (-3, 7), (-1, 9), (1, -4), (-1, -3), (2, -1), (0, 0), (0, 5), (7, 0), (-2, 63)]
 REAL_POWERS = [(2.0, 0.5), (0.0, 0.0), (0.0, 2.5), (0.0, -1.0), (-2.0, 3.0), (-2.0, -2.0), (-2.0, 0.5), (9.5, -1.25)]
 

@@ -17,6 +17,7 @@ from attnc.ir.walk import walk
 from attnc.passes.areas import area
 from attnc.passes.tiles import choose_tiles
 from attnc.passes.work import work_of
+from attnc.runtime.explain_backward import whole_backward
 from tests.passes.lowered import SMALL_CPU, SMALL_GPU, difference, drawn, kernel_for, outputs_of
 from tests.programs.direct import DIRECT, WAITING
 from tests.thinned import thinned
@@ -46,6 +47,11 @@ PLANNED: dict[str, tuple[Row, ...]] = {
     "whole numbers": (("C", None, "m", "n", ("b", "h")),),
     "highest": (("X", "b", "m", "n", ("h",)),),
     "indexer": (("G", "h", "m", "n", ("b",)),),
+    "turned": (
+        ("QR", None, "m", None, ("b", "h")),
+        ("KR", None, "n", None, ("b", "h")),
+        ("O", "n", "m", None, ("b", "h")),
+    ),
 }
 LEFT = {
     "a projection": "attention a(X[b,n,d], W[o,d], V[b,n,f]) -> Y:\n    Y[b,n,o] = X * W\n",
@@ -103,6 +109,21 @@ def test_a_pair_that_needs_its_whole_row_is_made_once_that_is_known() -> None:
     ]
     assert not any(isinstance(stage, Host) for stage in plan.stages)
     assert [item.code for item in plan.refusals] == ["NOUT"]
+
+
+def test_a_turned_key_is_stored_and_what_costs_less_than_its_way_is_not() -> None:
+    """Each tile of queries would turn all keys anew; a factor is a part of the product."""
+    program = attnc.compile(DIRECT["turned"]).program()
+    assert program.needs["O"].tensors == ("KR", "O", "QR", "V")
+    scaled = attnc.compile(DIRECT["turned"].replace("cos(m * w)", "w").replace("cos(n * w)", "w")).program()
+    assert [stage.name for stage in scaled.streams] == ["O"]
+
+
+def test_gradients_of_turned_keys_are_made_in_kernels() -> None:
+    """What the angles get is a sum over all positions: statements take it."""
+    steps = whole_backward(attnc.compile(DIRECT["turned"]).program()).steps
+    hosts = [stage.name for _, own in steps if own is not None for stage in own.plan.stages if isinstance(stage, Host)]
+    assert set(hosts) == {"dw_rows", "dw"}
 
 
 def test_scores_that_are_given_out_are_made_again_where_they_are_used() -> None:

@@ -44,6 +44,9 @@ DIRECT = {
     "talking heads": f"attention a(Q[b,h,m,e], K[b,h,n,e], W[g,h]) -> S:\n{LAST}"
     "    T[b,h,m,n] = Q * K where n <= m\n    S[b,g,m,n] = W * T\n",
     "norms of projections": "attention a(X[b,n,e], W[h,e,f]) -> D:\n    Y[b,h,n,f] = X * W\n    D[b,h,n] = Y * Y\n",
+    "turned": f"attention a(Q[b,h,m,e], K[b,h,n,e], V[b,h,n,f], w[e]) -> O:\n{LAST}"
+    "    QR[b,h,m,e] = Q * cos(m * w)\n    KR[b,h,n,e] = K * cos(n * w)\n"
+    "    O[b,h,m,f] = softmax[n](sum[e](QR * KR) where n <= m) * V\n",
     "dropped": f"attention a(Q[b,h,m,e], K[b,h,n,e], seed[]: int) -> S:\n{LAST}"
     "    S[b,h,m,n] = sum[e](Q * K) * (uniform[b,h,m,n](seed) >= 0.25) where n <= m\n",
 }

@@ -1,5 +1,6 @@
 // What generated kernels share.
 #pragma once
+#include "circular.h"
 #include "functions.h"
 #include "halves.h"
 #include "narrow.h"
