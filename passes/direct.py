@@ -102,10 +102,13 @@ def _factors(expr: Expr) -> Iterator[Expr]:
 
 
 def _of_features(shapes: Shapes, part: Part) -> Direct | None:
-    """A value for each feature of a row that functions are called for, like a key that is turned by its position."""
+    """A value for each feature of a row that functions are called for, like a key that is turned by its position.
+
+    Rows of more than one axis of features fill no registers that a GPU has.
+    """
     inner = tuple(index for index in part.indices if index in shapes.features)
     rows = [index for index in part.indices if index not in inner]
-    if not rows or not any(rows[-1] in along for along in called_for_features(shapes, part.tensor)):
+    if not rows or len(inner) != 1 or not any(rows[-1] in along for along in called_for_features(shapes, part.tensor)):
         return None
     return _role(shapes, part, rows[-1], None, None, inner)
 
