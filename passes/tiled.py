@@ -40,7 +40,8 @@ def _made(shapes: Shapes, role: Direct, tensor: Tensor, stored: frozenset[str]) 
     when = tuple(shapes.open_all(test, stored) for test in part.when)
     op, body, tests = _lifted(shapes, role, tensor, stored)
     lift = Lift(0, body, tuple(dict.fromkeys((*when, *tests))), span=part.span)
-    axes = (role.parallel, *(() if role.columns is None else (role.columns,)), *role.inner)
+    axes = tuple(index for index in (role.parallel, role.columns) if index is not None)
+    axes += tuple(index for index in part.indices if index not in (*axes, *role.grid))
     shown = ABSENT[tensor.type] in IDENTITY.get(op, ())  # what is absent is stored as the identity anyway
     finish = Finish(tensor.name, part.left, part.indices, Var(tensor.name), () if shown else when, span=part.span)
     return Accumulator(tensor.name, op, axes, (lift,), span=part.span), finish

@@ -52,6 +52,7 @@ PLANNED: dict[str, tuple[Row, ...]] = {
         ("KR", None, "n", None, ("b", "h")),
         ("O", "n", "m", None, ("b", "h")),
     ),
+    "turned and its norm": (("C", None, "n", None, ("b", "h")),),
 }
 LEFT = {
     "a projection": "attention a(X[b,n,d], W[o,d], V[b,n,f]) -> Y:\n    Y[b,n,o] = X * W\n",
