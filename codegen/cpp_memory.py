@@ -36,7 +36,7 @@ class Memory(States):
         ]
         tests += self._ends(kind.axes)
         for place, sub in enumerate(load.subs):
-            if not isinstance(sub, k.Coord | k.Const):
+            if not isinstance(sub, k.Coord | k.Const) and place not in load.inside:
                 tests.append(f"(uint64_t){spots[place]} < (uint64_t){tensor}_n[{place}]")
         real = kind.dtype in ("float32", "float64", "float16", "bfloat16")
         line = None if tests or real else self._line(load, kind.axes)

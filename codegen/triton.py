@@ -190,16 +190,15 @@ class Writer:
 
     # ---- memory ------------------------------------------------------------------------------
 
-    def _address(
-        self, tensor: str, subs: tuple[k.Value, ...], axes: tuple[str, ...], *, lanes: bool = True
-    ) -> tuple[str, list[str]]:
+    def _address(self, access: k.Load | k.Store, axes: tuple[str, ...], *, lanes: bool = True) -> tuple[str, list[str]]:
         """The pointers of a read or write, and the tests that computed subscripts need; where a tile begins without
         `lanes`.
         """
-        printer = self.printer
+        printer, tensor = self.printer, access.tensor
         param = next(param for param in self.kernel.params if param.name == tensor)
+        inside = access.inside if isinstance(access, k.Load) else ()
         text, tests = f"p_{tensor}", []
-        for place, (sub, base) in enumerate(zip(subs, param.base, strict=True)):
+        for place, (sub, base) in enumerate(zip(access.subs, param.base, strict=True)):
             start, own = printer.text(base, MULTIPLIED), printer.type(sub).axes
             if own and not lanes:
                 continue
@@ -208,9 +207,9 @@ class Writer:
             wide = f"{position}.to(OFFSET)" if own else f"tl.cast({position}, OFFSET)" if walked else position
             step = f"{wide} * {tensor}_s{place}"
             text += f" + {printer.spread(f'({step})', own, axes) if own else step}"
-            if not isinstance(sub, k.Coord | k.Const):
-                inside = f"(({position} >= 0) & ({position} < {tensor}_n{place}))"
-                tests.append(printer.spread(inside, own, axes))
+            if not isinstance(sub, k.Coord | k.Const) and place not in inside:
+                test = f"(({position} >= 0) & ({position} < {tensor}_n{place}))"
+                tests.append(printer.spread(test, own, axes))
         return text, tests
 
     def _edges(self, axes: tuple[str, ...], whole: bool) -> list[str]:
@@ -222,7 +221,7 @@ class Writer:
     def _load(self, load: k.Load) -> list[str]:
         printer = self.printer
         kind = printer.named[load.name]
-        address, tests = self._address(load.tensor, load.subs, kind.axes)
+        address, tests = self._address(load, kind.axes)
         edges = [test for test in load.when if isinstance(test, k.Inside)]
         tests += self._edges(kind.axes, whole=not edges)
         tests += [printer.over(test, kind.axes, MET) for test in load.when if not isinstance(test, k.Inside)]
@@ -230,14 +229,14 @@ class Writer:
         text = f"b_{load.name} = tl.load({address}{mask})" + (" != 0" if kind.dtype == "bool" else "")
         if "descriptors" not in self.kernel.schedule:
             return [text]
-        start, tests = self._address(load.tensor, load.subs, (), lanes=False)
+        start, tests = self._address(load, (), lanes=False)
         return self.descriptors.read(load, text, tests, start)
 
     def _store(self, store: k.Store) -> list[str]:
         printer = self.printer
         axes = tuple(dict.fromkeys(axis for sub in store.subs for axis in printer.type(sub).axes))
         axes = tuple(sorted(axes, key=printer.order.index))
-        address, _ = self._address(store.tensor, store.subs, axes)
+        address, _ = self._address(store, axes)
         value = printer.over(store.value, axes)
         if printer.type(store.value).axes != axes:
             zero = " + ".join(printer.spread(f"({printer.lanes(axis)} * 0)", (axis,), axes) for axis in axes)

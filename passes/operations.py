@@ -122,8 +122,8 @@ class Operations:
                 yield Product(terms, tuple(map(self._side, sorted(held))), lanes, self._wide(parts, summed))
 
     def outer_products(self) -> Iterator[Product]:
-        """A term for each column of an accumulator with columns."""
-        for item in self.with_columns:
+        """A term for each column of an accumulator with columns, where positions are folded."""
+        for item in self.with_columns if self.positions else ():
             products = [multiplied(lift.body, self.tiled) for lift in item.lifts]
             turns = self._turns(index for over, _ in products for index in over)
             wide = all(self._wide(parts, self.positions) for _, parts in products)
@@ -146,8 +146,15 @@ class Operations:
         return operand_types(self.stream, self.cascade, self.dtypes)
 
     def times(self, nodes: Iterable[Expr]) -> int:
-        """How often these are evaluated for a score."""
-        return sum(self._turns(free_indices(node) | self._bound(node)) for node in nodes)
+        """How often these are evaluated for a score, or for a row with all its features."""
+        along = ((node, free_indices(node)) for node in nodes)
+        return sum(self._turns(free | self._bound(node)) * self.width(free & self.features) for node, free in along)
+
+    @cached_property
+    def features(self) -> frozenset[str]:
+        """What the values of a row are for, where only rows are tiled."""
+        columns = () if self.positions else self.with_columns
+        return self.inner.intersection(index for item in columns for index in item.axes)
 
     def _bound(self, node: Expr) -> frozenset[str]:
         return frozenset(opened(node, self.tiled)[0]) if isinstance(node, Reduce) else frozenset()

@@ -122,7 +122,7 @@ def _candidates(stream: Stream, target: Target, work: Work) -> Iterator[tuple[in
     A warp's part of a matrix product is 16 rows; two share them where several accumulators leave little room, or where
     the unit takes the rows of four warps at once, and more where threads multiply by themselves.
     """
-    least = 2 if 0 < work.products == work.wide_products else 8 if work.further > CROWDED or target.unit else 16
+    least = 2 if work.products == work.wide_products else 8 if work.further > CROWDED or target.unit else 16
     for rows in target.rows:
         for keys in target.keys if stream.stream or stream.columns else (1,):
             yield from (

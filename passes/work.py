@@ -112,10 +112,11 @@ class _Counter(Operations):
         return total
 
     def live(self) -> int:
-        """A score and a weight; of a pair its products, its operands and what is kept; of a row all that it reads."""
+        """A score and a weight; of a pair its products, operands and what is kept; of a row what it reads and calls."""
         columns = self.stream.columns
         if columns is None:
-            rows = (self.width(free_indices(node)) for node in self._reads)
+            called = (node for node in self.functions if free_indices(node) & self.features)
+            rows = (self.width(free_indices(node)) for node in (*self._reads, *called))
             return SCORE_TILES if self.stream.stream is not None else sum(rows)
         pairs = [node for node in (*self.sums, *self._reads) if {self.stream.parallel, columns} <= free_indices(node)]
         return max(SCORE_TILES, len(pairs)) + len(self.stream.monoid.accumulators)

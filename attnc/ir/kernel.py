@@ -122,13 +122,14 @@ class Load(Node):
     """A read of a tensor: `subs` are integer values (gathers included), one per axis.
 
     The address is clamped or masked by the bounds of every tile axis; `when` are conditions beyond.
-    Where masked, the value is 0.
+    Where masked, the value is 0. `inside` are the axes whose subscript is computed and never leaves the tensor.
     """
 
     name: str
     tensor: str
     subs: tuple[Value, ...]
     when: tuple[Value, ...] = ()
+    inside: tuple[int, ...] = ()
     why: str = ""
 
 

@@ -54,7 +54,7 @@ def _executed(
     types: Mapping[str, torch.dtype],
     tape: Tape | None,
 ) -> tuple[dict[str, torch.Tensor], list[StageRun]]:
-    found = {**value_types(program.explicit, bound.types), **types}
+    found = {**value_types(program, bound.types), **types}
     call = Execution(program, bound, place, found, widened(program.explicit, bound.tensors), tape)
     call.values.update(_defaults(call))
     runs: list[StageRun] = []
@@ -74,7 +74,7 @@ def again(program: Program, bound: Bound, place: Target, names: Collection[str])
     """The tensors of a call, and those that these host stages compute from them."""
     if not names:
         return dict(bound.tensors)
-    call = Execution(program, bound, place, value_types(program.explicit, bound.types), dict(bound.tensors))
+    call = Execution(program, bound, place, value_types(program, bound.types), dict(bound.tensors))
     for stage in program.plan.stages:
         if stage.name in names and isinstance(stage, Host):
             _host(call, stage)

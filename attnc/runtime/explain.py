@@ -57,7 +57,7 @@ def explain(program: Program, setting: Setting) -> Explanation:
     chosen = {stage.name: _tiles(stage, program, setting) for stage in program.streams}
     spans = {stage.name: _spans(stage, program, setting, chosen[stage.name]) for stage in program.streams}
     masks = Masks(program.explicit, setting.shape, chosen)
-    costs = Costs(program, setting.shape, value_types(program.explicit, setting.types), chosen, spans, masks)
+    costs = Costs(program, setting.shape, value_types(program, setting.types), chosen, spans, masks)
     facts = {
         "attention": program.explicit.name,
         "target": setting.target.name,
@@ -158,7 +158,7 @@ def _tiles(stage: Stream, program: Program, setting: Setting) -> Tiles | None:
     needed = program.needs[stage.name].compiled_in
     if any(index not in setting.shape for index in needed):
         return None
-    types = value_types(program.explicit, setting.types)
+    types = value_types(program, setting.types)
     dtypes = {name: DTYPES[kind] for name, kind in types.items()}
     cutting = program.cuttings[stage.name]
     place = (

@@ -22,7 +22,7 @@ from attnc.ir.target import Target, find_target
 from attnc.runtime.build import source_of
 from attnc.runtime.explain_backward import whole_backward
 from attnc.runtime.program import Program
-from attnc.runtime.types import DTYPES, value_types
+from attnc.runtime.types import DTYPES, compute_type, value_types
 
 NAMES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "fp64": torch.float64}
 NAMES |= {str(dtype).removeprefix("torch."): dtype for dtype in NAMES.values()}
@@ -136,7 +136,7 @@ def input_types(program: Program, dtype: torch.dtype) -> dict[str, torch.dtype]:
 
 def kernels(program: Program, target: str, dtype: str, shape: Mapping[str, int]) -> dict[str, GeneratedKernel]:
     """Every streamed stage's kernel of the forward, by role."""
-    types = value_types(program.explicit, input_types(program, real_type(dtype)))
+    types = value_types(program, input_types(program, real_type(dtype)))
     place = find_target(target)
     return {(role := role_of(program, s)): _generated(role, program, s, types, place, shape) for s in program.streams}
 
@@ -144,19 +144,24 @@ def kernels(program: Program, target: str, dtype: str, shape: Mapping[str, int])
 def backward_kernels(program: Program, target: str, dtype: str, shape: Mapping[str, int]) -> dict[str, GeneratedKernel]:
     """Every streamed stage's kernel of the backward: `backward_<input>` by the first gradient that it gives."""
     place, gradients = find_target(target), whole_backward(program)
-    forward = value_types(gradients.program.explicit, input_types(program, real_type(dtype)))
+    forward = value_types(gradients.program, input_types(program, real_type(dtype)))
     made: dict[str, GeneratedKernel] = {}
     for step, own in gradients.steps:
         if own is None:
             continue
-        cotangents = {given: forward[name] for name, given in step.incoming}
+        cotangents = {given: _cotangent(gradients.program, name, forward) for name, given in step.incoming}
         inputs = {item.name: cotangents.get(item.name) or forward[item.name] for item in own.explicit.inputs}
-        types = value_types(own.explicit, inputs) | gradients.types(step, own, forward)
+        types = value_types(own, inputs) | gradients.types(step, own, forward)
         for stage in own.streams:
             role = _backward_role(stage, {own: name for name, own in step.gradients})
             role = f"{role}.{stage.name}" if role in made else role
             made[role] = _generated(role, own, stage, types, place, shape)
     return made
+
+
+def _cotangent(program: Program, name: str, forward: Mapping[str, torch.dtype]) -> torch.dtype:
+    """What comes in at an output has its type, and what another step hands on that of computation."""
+    return forward[name] if name in program.explicit.outputs else compute_type(forward)
 
 
 def _backward_role(stage: Stream, inputs: Mapping[str, str]) -> str:

@@ -89,9 +89,9 @@ def _own(found: dict[str, Tensor], names: tuple[str, ...], given: Any) -> list[T
 
 
 def _empty(call: Call, bound: Bound, name: str) -> Tensor:
-    explicit = (call.gradients.program if call.wanted else call.program).explicit
-    shape = [max(0, whole(hi, call.sizes) - whole(lo, call.sizes)) for lo, hi in _axes(explicit, name)]
-    return torch.empty(shape, dtype=value_types(explicit, bound.types)[name], device=bound.device)
+    program = call.gradients.program if call.wanted else call.program
+    shape = [max(0, whole(hi, call.sizes) - whole(lo, call.sizes)) for lo, hi in _axes(program.explicit, name)]
+    return torch.empty(shape, dtype=value_types(program, bound.types)[name], device=bound.device)
 
 
 def _axes(cascade: Cascade, name: str) -> tuple[tuple[Expr, Expr], ...]:

@@ -24,6 +24,7 @@ from attnc.runtime.carry import with_carries
 from attnc.runtime.needs import Needs, needs_of
 from attnc.runtime.replay import Replays
 from attnc.runtime.spans import Cutting
+from attnc.runtime.types import operands
 
 if TYPE_CHECKING:
     from attnc.passes.join import Joined
@@ -59,6 +60,11 @@ class Program:
     def streams(self) -> tuple[Stream, ...]:
         """The streamed stages."""
         return tuple(stage for stage in self.plan.stages if isinstance(stage, Stream))
+
+    @cached_property
+    def operands(self) -> tuple[str, ...]:
+        """The tensors that are made once for products to read."""
+        return tuple(operands(self.plan))
 
     @cached_property
     def splits(self) -> dict[str, Split]:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import torch
 
-from attnc.ir.cascade import Cascade
+from attnc.ir.cascade import Map
+from attnc.ir.indices import free_indices
 from attnc.ir.kernel import DType
+from attnc.ir.stage import Accumulator, Plan, Stream
+from attnc.ir.walk import walk
+
+if TYPE_CHECKING:
+    from attnc.runtime.program import Program
 
 DTYPES: dict[torch.dtype, DType] = {
     torch.float32: "float32",
@@ -25,18 +32,46 @@ def compute_type(given: Mapping[str, torch.dtype]) -> torch.dtype:
     return torch.float64 if torch.float64 in given.values() else torch.float32
 
 
-def value_types(cascade: Cascade, given: Mapping[str, torch.dtype]) -> dict[str, torch.dtype]:
+GROWING = frozenset(("exp", "exp2", "expm1", "log", "log2", "pow", "rsqrt", "xlogx"))
+
+
+def operands(plan: Plan) -> Iterator[str]:
+    """What is made once for products to read, as keys that are turned by their positions are.
+
+    Left out is what may be far larger than the values that it is made of: it need not be a number of float16.
+    """
+    for stage in plan.stages:
+        if not isinstance(stage, Stream) or stage.stream is not None or stage.columns is not None:
+            continue
+        values = {item.name: item for item in stage.monoid.accumulators}
+        for finish in stage.monoid.finishes:
+            features = {*finish.indices} - {stage.parallel, *stage.grid}
+            if features and finish.tensor in values and not _grows(values[finish.tensor], stage.parallel):
+                yield finish.tensor
+
+
+def _grows(value: Accumulator, rows: str | None) -> bool:
+    """Whether an unbounded function, or a division, takes what differs between rows."""
+    maps = (node for node in walk(value) if isinstance(node, Map))
+    taken = (node.args[1:] if node.op == "div" else node.args for node in maps if node.op in GROWING | {"div"})
+    return any(rows in free_indices(item) for args in taken for item in args)
+
+
+def value_types(program: Program, given: Mapping[str, torch.dtype]) -> dict[str, torch.dtype]:
     """The type of each input and tensor.
 
-    The first output has the first real input's type, further real outputs are float32, or float64 if that input
-    is. What lies between, and inputs that were not given, have the type of computation; integers are int64.
+    The first output has the first real input's type, and so has what is made once for products to read; further real
+    outputs are float32, or float64 if that input is. What lies between, and inputs that were not given, have the type
+    of computation; integers are int64.
     """
+    cascade = program.explicit
     plain = {"real": compute_type(given), "int": torch.int64, "bool": torch.bool}
     types = {item.name: given.get(item.name, plain[item.type]) for item in cascade.inputs}
     types |= {tensor.name: plain[tensor.type] for tensor in cascade.tensors}
     reals = [given[item.name] for item in cascade.inputs if item.type == "real" and item.name in given]
     first = reals[0] if reals else torch.float32
     further = torch.float64 if first == torch.float64 else torch.float32
+    types |= {name: first for name in program.operands if types[name].is_floating_point}
     for position, name in enumerate(cascade.outputs):
         tensor = cascade.tensor(name)
         if tensor is not None and tensor.type == "real":

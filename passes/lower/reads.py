@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from attnc.ir import kernel as k
-from attnc.ir.cascade import Coord, Expr, Map, Read
+from attnc.ir.cascade import Const, Coord, Expr, Map, Read, Size
 from attnc.ir.indices import free_indices
 from attnc.ir.walk import walk
 from attnc.passes.expand.facts import decided
@@ -20,8 +20,10 @@ def read(values: Values, expr: Read) -> k.Value:
     """A read as a load; what lies along the stream is masked by the conditions on it."""
     subs = tuple(_subscript(values, sub) for sub in expr.subs)
     along = any(values.scope.level(index) for index in free_indices(expr) if index in values.frame.streams)
-    when = (*(values.masks if along else ()), *_in_range(values, expr, subs))
-    load = k.Load("", expr.tensor, subs, when, span=expr.span)
+    bounds = zip(expr.subs, values.frame.bounds(expr.tensor), strict=True)
+    inside = tuple(place for place, (sub, axis) in enumerate(bounds) if _wraps(sub, axis))
+    when = (*(values.masks if along else ()), *_in_range(values, expr, subs, inside))
+    load = k.Load("", expr.tensor, subs, when, inside, span=expr.span)
     return values.scope.load(f"{expr.tensor}", load, values.frame.dtypes[expr.tensor])
 
 
@@ -32,11 +34,22 @@ def _subscript(values: Values, sub: Expr) -> k.Value:
     return values.scope.let("at", value, sub.span) if gathered or scalar else value
 
 
-def _in_range(values: Values, read: Read, subs: tuple[k.Value, ...]) -> Iterator[k.Value]:
+def _wraps(sub: Expr, axis: tuple[Expr, Expr]) -> bool:
+    """Whether this is a remainder of the axis' length, as in x[e = (e + 1) % E], at a point that shows it is not 0."""
+    match sub:
+        case Map("mod", (inner, Size(index) as length)):
+            return axis == (Const(0), length) and index in free_indices(inner)
+        case _:
+            return False
+
+
+def _in_range(values: Values, read: Read, subs: tuple[k.Value, ...], inside: tuple[int, ...]) -> Iterator[k.Value]:
     """The tests that keep an address inside its tensor where the ranges of indices alone do not."""
     bounds = values.frame.bounds(read.tensor)
     for place, (expr, sub) in enumerate(zip(read.subs, subs, strict=True)):
         free = free_indices(expr)
+        if place in inside:
+            continue
         if isinstance(expr, Coord) and expr.index not in values.rows and _spans(values, expr.index, bounds[place]):
             continue
         if place not in read.tested and free.isdisjoint(values.frame.conditioned | values.rows.keys()):
