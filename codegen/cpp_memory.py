@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from attnc.codegen.cpp_names import STORED
 from attnc.codegen.cpp_states import States
 from attnc.ir import kernel as k
+
+
+@dataclass(frozen=True)
+class Square:
+    """Rows of memory that are the columns of a tile: its rows, where they lie, strides, lengths, and their axis."""
+
+    side: int
+    pointer: str
+    row: str
+    step: str
+    rows: str
+    columns: str
+    along: str
+
+    def text(self, first: int = 0, columns: int | None = None) -> str:
+        """The arguments for so many columns from this one on; for all of them by default."""
+        pointer = f"{self.pointer} + {first} * {self.step}" if first else self.pointer
+        count = self.columns if columns is None else str(columns)
+        return f"{self.side}>({pointer}, {self.row}, {self.step}, {self.rows}, {count}"
 
 
 @dataclass
@@ -20,12 +39,12 @@ class Memory(States):
             return []
         kind = self.named[load.name]
         if not load.when or all(isinstance(test, k.Inside) for test in load.when):
-            square = self._square(load, kind.axes)
-            if square is not None:
+            rows = self._rows(load, kind.axes)
+            if rows:
                 self.shares(
                     "read_rows", self._length(self.parallel or ""), self.element(load.name), self.stored(load.tensor)
                 )
-                return [*self.declare(load.name), f"read_rows<{square}, v_{load.name});"]
+                return [*self.declare(load.name), *rows]
         tensor = self.tensor(load.tensor)
         spots = [self._offset(self.text(sub), load, place) for place, sub in enumerate(load.subs)]
         address = " + ".join(f"{spot} * {tensor}_s[{place}]" for place, spot in enumerate(spots)) or "0"
@@ -60,7 +79,7 @@ class Memory(States):
             if square is not None:
                 rows, element = self._length(self.parallel or ""), self.element(plain.name)
                 self.shares("write_rows", rows, element, self.stored(store.tensor))
-                return [*before, f"write_rows<{square}, v_{plain.name});"]
+                return [*before, f"write_rows<{square.text()}, v_{plain.name});"]
         spots = [self._offset(self.text(sub), store, place) for place, sub in enumerate(store.subs)]
         address = " + ".join(f"{spot} * {tensor}_s[{place}]" for place, spot in enumerate(spots)) or "0"
         kind = STORED[param.dtype]
@@ -74,8 +93,20 @@ class Memory(States):
         """The tests that keep rows and lanes inside their axes."""
         return [f"{axis}_ < {axis}_count" for axis in dict.fromkeys((self.rows, self.parallel)) if axis in axes]
 
-    def _square(self, access: k.Load | k.Store, axes: tuple[str, ...]) -> str | None:
-        """How rows of memory are the columns of a tile: its rows, origin, strides, lengths; None where they are not."""
+    def _rows(self, load: k.Load, axes: tuple[str, ...]) -> list[str]:
+        """Reads of rows of memory as the columns of a tile: one, or two where they wrap around; none elsewhere."""
+        plain, shift, length = _unrolled(load)
+        square = self._square(plain, axes)
+        if square is None or shift == 0:
+            return [f"read_rows<{square.text()}, v_{load.name});"] if square is not None else []
+        axis = self.axes[square.along]
+        if axis.extent != length or axis.lo != k.Const(0, "int32"):
+            return []
+        later, first = square.text(shift, length - shift), square.text(0, shift)
+        return [f"read_rows<{later}, v_{load.name});", f"read_rows<{first}, v_{load.name} + {length - shift});"]
+
+    def _square(self, access: k.Load | k.Store, axes: tuple[str, ...]) -> Square | None:
+        """How rows of memory are the columns of a tile; None where they are not."""
         param = next(param for param in self.kernel.params if param.name == access.tensor)
         places = [sub.index for sub in access.subs if isinstance(sub, k.Coord) and sub.index in axes]
         plain = all(isinstance(sub, k.Coord | k.Const) for sub in access.subs)
@@ -83,9 +114,8 @@ class Memory(States):
         if self.parallel not in axes or sorted(places) != sorted(axes) or len(axes) != 2 or not plain or not real:
             return None
         (other,) = (axis for axis in axes if axis != self.parallel)
-        pointer, row, step = self.placed(access, self.parallel, other)
-        lengths = f"{self.parallel}_count, {self._count(other)}"
-        return f"{self._length(self.parallel)}>({pointer}, {row}, {step}, {lengths}"
+        placed = self.placed(access, self.parallel, other)
+        return Square(self._length(self.parallel), *placed, f"{self.parallel}_count", self._count(other), other)
 
     def _line(self, load: k.Load, axes: tuple[str, ...]) -> str | None:
         """Where positions along one axis lie, their stride and how many they are; None for any other read."""
@@ -108,6 +138,18 @@ class Memory(States):
         """A nest of single elements; what a row of a tile has lies side by side in memory."""
         rows = tuple(axis for axis in axes if axis == self.parallel)
         return self.over((*rows, *(axis for axis in axes if axis != self.parallel)), [line])
+
+
+def _unrolled(load: k.Load) -> tuple[k.Load, int, int]:
+    """The read of x[e] for one of x[e = (e + shift) % length], the shift and the length; any other as it is."""
+    for place in load.inside:
+        match load.subs[place]:
+            case k.Map(
+                "mod", (k.Map("add" | "sub" as op, (k.Coord() as own, k.Const(int() as by))), k.Const(int() as length))
+            ):
+                subs = (*load.subs[:place], own, *load.subs[place + 1 :])
+                return replace(load, subs=subs, inside=()), (by if op == "add" else -by) % length, length
+    return load, 0, 0
 
 
 def _uncast(value: k.Value) -> k.Value:

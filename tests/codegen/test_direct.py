@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import attnc
+from attnc.runtime.kernels import kernels
 from tests.programs.direct import DIRECT
 from tests.programs.generate import Program
 from tests.programs.run import run_program
@@ -11,7 +12,7 @@ from tests.thinned import thinned
 
 LENGTHS = ((0, 5), (5, 0), (1, 1), (17, 17), (1, 33), (40, 9), (70, 133))
 TYPES = (torch.float32, torch.bfloat16, torch.float64)
-TYPED = ("scores", "all gradients", "documents")  # in every type in every run
+TYPED = ("scores", "all gradients", "documents", "rolled")  # in every type in every run
 
 
 def failures(name: str, place: int, dtype: torch.dtype, target: str) -> tuple[str, ...]:
@@ -49,3 +50,13 @@ def test_triton_kernels_keep_the_contract(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in DIRECT if name != "all gradients"])
 def test_triton_kernels_keep_the_contract_in_16_bits(name: str) -> None:
     assert failures(name, 5, torch.bfloat16, "sm_90") == ()
+
+
+@pytest.mark.parametrize(("name", "shift"), [("Q", 14), ("K", 3)])
+def test_what_wraps_around_is_read_by_rows(name: str, shift: int) -> None:
+    """Element by element that takes longer than the functions that it is multiplied by."""
+    made = kernels(attnc.compile(DIRECT["rolled"]).program(), "cpu", "bf16", {"e": 16, "f": 16})
+    source = made[f"forward.{name}R"].source
+    reads = [line.rsplit(", ", 2)[1:] for line in source.splitlines() if line.strip().startswith("read_rows<")]
+    later, first = [f"{16 - shift}", f"v_{name}2);"], [f"{shift}", f"v_{name}2 + {16 - shift});"]
+    assert reads == [["16", f"v_{name});"], later, first]

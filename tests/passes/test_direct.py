@@ -52,6 +52,11 @@ PLANNED: dict[str, tuple[Row, ...]] = {
         ("KR", None, "n", None, ("b", "h")),
         ("O", "n", "m", None, ("b", "h")),
     ),
+    "rolled": (
+        ("QR", None, "m", None, ("b", "h")),
+        ("KR", None, "n", None, ("b", "h")),
+        ("O", "n", "m", None, ("b", "h")),
+    ),
     "turned and its norm": (("C", None, "n", None, ("b", "h")),),
 }
 LEFT = {

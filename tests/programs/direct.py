@@ -49,6 +49,10 @@ DIRECT = {
     "    O[b,h,m,f] = softmax[n](sum[e](QR * KR) where n <= m) * V\n",
     "turned and its norm": "attention a(K[b,h,n,e], w[e]) -> C, KR:\n"
     "    C[b,h,n] = sum[e](K * K)\n    KR[b,h,n,e] = K * cos(n * w)\n",
+    "rolled": f"attention a(Q[b,h,m,e], K[b,h,n,e], V[b,h,n,f], w[e]) -> O:\n{LAST}"
+    "    QR[b,h,m,e] = Q * cos(m * w) + Q[e = (e - 2) % E] * sin(m * w)\n"
+    "    KR[b,h,n,e] = K * cos(n * w) + K[e = (e + 3) % E] * sin(n * w)\n"
+    "    O[b,h,m,f] = softmax[n](sum[e](QR * KR) where n <= m) * V\n",
     "dropped": f"attention a(Q[b,h,m,e], K[b,h,n,e], seed[]: int) -> S:\n{LAST}"
     "    S[b,h,m,n] = sum[e](Q * K) * (uniform[b,h,m,n](seed) >= 0.25) where n <= m\n",
 }
