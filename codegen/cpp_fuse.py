@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from attnc.codegen.cpp_names import Names
+from attnc.codegen.cpp_forms import Forms
 from attnc.ir import kernel as k
 from attnc.ir.walk import walk
 
@@ -26,7 +26,7 @@ class Group:
     paired: frozenset[str]
 
 
-def grouped(body: tuple[k.Statement, ...], names: Names) -> Iterator[k.Statement | Group]:
+def grouped(body: tuple[k.Statement, ...], names: Forms) -> Iterator[k.Statement | Group]:
     """The statements of a block, those that can share a nest as groups.
 
     Holds because values of one shape are made element by element, each from elements at the same place; what is
@@ -47,7 +47,7 @@ def grouped(body: tuple[k.Statement, ...], names: Names) -> Iterator[k.Statement
         place += len(made)
 
 
-def _run(body: tuple[k.Statement, ...], place: int, names: Names) -> tuple[k.Let, ...]:
+def _run(body: tuple[k.Statement, ...], place: int, names: Forms) -> tuple[k.Let, ...]:
     """The longest run of statements from a place on that share a nest."""
     found: list[k.Let] = []
     folded: set[str] = set()
@@ -66,7 +66,7 @@ def _run(body: tuple[k.Statement, ...], place: int, names: Names) -> tuple[k.Let
     return tuple(found)
 
 
-def _shape(statement: k.Statement, names: Names) -> frozenset[str] | None:
+def _shape(statement: k.Statement, names: Forms) -> frozenset[str] | None:
     """The axes of a value that can share a nest; None for one that cannot, and for other statements."""
     match statement:
         case k.Let(_, k.Reduce(_, x, over)):
@@ -84,7 +84,7 @@ def _used(statements: tuple[k.Statement, ...]) -> set[str]:
     return {node.name for statement in statements for node in walk(statement) if isinstance(node, k.Use)}
 
 
-def _is_paired(item: k.Let, stored: frozenset[str], after: tuple[k.Statement, ...], names: Names) -> bool:
+def _is_paired(item: k.Let, stored: frozenset[str], after: tuple[k.Statement, ...], names: Forms) -> bool:
     """Whether products that round a value are all that reads its memory."""
     if item.name not in stored or (item.name, False) not in names.packed or item.name in names.turned:
         return False
@@ -95,7 +95,7 @@ def _is_paired(item: k.Let, stored: frozenset[str], after: tuple[k.Statement, ..
 
 
 def _instead(
-    made: tuple[k.Let, ...], stored: frozenset[str], later: set[str], before: tuple[k.Statement, ...], names: Names
+    made: tuple[k.Let, ...], stored: frozenset[str], later: set[str], before: tuple[k.Statement, ...], names: Forms
 ) -> Iterator[tuple[str, str]]:
     """Arrays made earlier in this block that end here, for values that are stored."""
     here = (item.name for item in before if isinstance(item, k.Let) and names.named[item.name].axes)

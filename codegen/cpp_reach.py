@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from attnc.codegen.cpp_forms import Forms
 from attnc.codegen.cpp_fuse import Group, grouped
-from attnc.codegen.cpp_names import Names
 from attnc.ir import kernel as k
 from attnc.ir.walk import walk
 
@@ -19,7 +19,7 @@ class Reached:
     whole: frozenset[str]
 
 
-def reached(body: tuple[k.Statement, ...], names: Names) -> Reached | None:
+def reached(body: tuple[k.Statement, ...], names: Forms) -> Reached | None:
     """What a block may leave out; None where no statement says what its rows reach.
 
     Holds because what is left out of a value is read by reductions along the index alone, which leave it out as well,
@@ -37,14 +37,14 @@ def reached(body: tuple[k.Statement, ...], names: Names) -> Reached | None:
     return Reached(index, frozenset(whole))
 
 
-def leaves_out(item: k.Statement | Group, found: Reached | None, names: Names) -> str:
+def leaves_out(item: k.Statement | Group, found: Reached | None, names: Forms) -> str:
     """The index of which a statement takes no more than is reached; none where it takes every position."""
     if found is None or not _may(item, found.index, names) or not found.whole.isdisjoint(_made(item)):
         return ""
     return found.index
 
 
-def _may(item: k.Statement | Group, index: str, names: Names) -> bool:
+def _may(item: k.Statement | Group, index: str, names: Forms) -> bool:
     """Whether a statement makes pairs of pairs at the same place, and reduces them along the index or inner axes."""
     match item:
         case Group(made):

@@ -6,7 +6,8 @@ import ctypes
 import math
 from dataclasses import dataclass
 
-from attnc.codegen.cpp_names import ELEMENT, Names
+from attnc.codegen.cpp_forms import Forms
+from attnc.codegen.cpp_names import ELEMENT
 from attnc.ir import kernel as k
 
 INFIX = {"add": ("+", 11), "sub": ("-", 11), "mul": ("*", 12), "lt": ("<", 9), "le": ("<=", 9), "gt": (">", 9)}
@@ -17,7 +18,7 @@ ATOM = 20
 
 
 @dataclass
-class Values(Names):
+class Values(Forms):
     """Prints values, one element at a time."""
 
     def text(self, value: k.Value) -> str:

@@ -10,9 +10,10 @@ from typing import Any
 
 from attnc.codegen.comments import WHY
 from attnc.codegen.triton_descriptors import Descriptors
+from attnc.codegen.triton_operators import ADDED, ANY, ATOM, DTYPES, MET, MULTIPLIED
 from attnc.codegen.triton_parts import in_parts
 from attnc.codegen.triton_programs import programs
-from attnc.codegen.triton_values import ADDED, ANY, ATOM, DTYPES, MET, MULTIPLIED, Printer
+from attnc.codegen.triton_values import Printer
 from attnc.ir import kernel as k
 from attnc.ir.kernel import Kernel
 from attnc.ir.walk import walk

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from attnc.codegen.triton_values import ADDED, MULTIPLIED, Printer
+from attnc.codegen.triton_operators import ADDED, MULTIPLIED
+from attnc.codegen.triton_values import Printer
 from attnc.ir import kernel as k
 from attnc.ir.kernel import Axis, Kernel, Param
 from attnc.ir.walk import walk

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attnc.codegen.triton_values import ATOM, Printer
+from attnc.codegen.triton_operators import ATOM
+from attnc.codegen.triton_values import Printer
 from attnc.ir.kernel import Axis, Kernel
 
 WALKS = "for number in range(tl.program_id(0).to(tl.int64), {every}, tl.num_programs(0)):"

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from attnc.diagnostics import AttnError, error
-from attnc.ir.stage import Refusal
 from attnc.ir.target import find_target
 from attnc.library import Spec
 from attnc.runtime.autograd import differentiable, moving_inputs, wanted_inputs
@@ -20,17 +18,18 @@ from attnc.runtime.call import Call
 from attnc.runtime.carry import NEXT
 from attnc.runtime.convert import setting
 from attnc.runtime.execute import execute, owned
-from attnc.runtime.gradients import backward_for
 from attnc.runtime.graphs import record, recorded, watched
+from attnc.runtime.kinds import kind_of, tensors_of
 from attnc.runtime.memory import enough_memory
 from attnc.runtime.precision import autocast, exact, lowered
 from attnc.runtime.program import Program, analyse
 from attnc.runtime.reference import Reference, attention_of, register
-from attnc.runtime.replay import Replay, Replays, Tape, kind_of, tensors_of
+from attnc.runtime.replay import Replay, Replays, Tape
 from attnc.runtime.results import result_type
 from attnc.runtime.shapes import checked_shape
 from attnc.runtime.signature import Signature, signature
 from attnc.runtime.site import carried
+from attnc.runtime.slower import refuse_heavy, refuse_slow_backward, slower
 from attnc.runtime.streams import StageRun
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ class Attention:
         if key not in self._programs:
             program = analyse(replace(self.spec_for(options), name=self.signature.name), options, step=step)
             if self._strict:
-                _refuse_heavy(program)
+                refuse_heavy(program)
             self._programs[key] = program
         return self._programs[key]
 
@@ -206,11 +205,11 @@ class Attention:
 
     def check(self, program: Program, wanted: tuple[str, ...]) -> None:
         """Announces slower paths; error A310 where there is one and `strict` allows none."""
-        for refusal, names in _slower(program).items():
+        for refusal, names in slower(program).items():
             reason = f" ({refusal.code}: {refusal.reason})" if refusal else ""
             announce(f"attnc: {names} of `{self.signature.name}` by statements, a slower path{reason}")
         if wanted and self._strict:
-            _refuse_slow_backward(program, wanted)
+            refuse_slow_backward(program, wanted)
 
     def ran(self, call: Call) -> None:
         """Notes what a call ran."""
@@ -233,37 +232,3 @@ def _lowered(args: tuple[object, ...], named: Mapping[str, object]) -> tuple[tup
     if not autocast():
         return args, named
     return tuple(map(lowered, args)), {name: lowered(value) for name, value in named.items()}
-
-
-def _slower(program: Program) -> dict[Refusal | None, str]:
-    """The heavy host stages by what keeps them from being streamed."""
-    found: dict[Refusal | None, list[str]] = {}
-    for stage in program.heavy:
-        found.setdefault(stage.refusal, []).append(f"`{stage.name}`")
-    return {refusal: ", ".join(names) for refusal, names in found.items()}
-
-
-def _refuse_heavy(program: Program) -> None:
-    found: list[AttnError] = []
-    for refusal, names in _slower(program).items():
-        what = f"{names} cannot be streamed, and `strict` allows no slower path"
-        if refusal is None:
-            raise error("A310", what, program.heavy[0].span, "this")
-        helps = (refusal.help, "call without `strict` to run it with PyTorch")
-        clash = [(refusal.clash.span, "because of this")] if refusal.clash.span != refusal.span else []
-        notes = (f"{refusal.code}: {refusal.reason}",)
-        found.append(error("A310", what, refusal.span, "not in one pass", clashes=clash, notes=notes, helps=helps))
-    if found:
-        raise AttnError(*(item.diagnostics[0] for item in found))
-
-
-def _refuse_slow_backward(program: Program, wanted: tuple[str, ...]) -> None:
-    """Error A310 where a step of the backward is a slower path."""
-    for step, own in backward_for(program, wanted).steps:
-        if own is not None:
-            _refuse_heavy(own)
-        elif any(stage.name == step.stage for stage in program.streams):
-            what = (
-                f"the gradients of `{step.stage}` are taken statement by statement: `stop` of a folded value hides one"
-            )
-            raise error("A310", f"{what}, and `strict` allows no slower path")

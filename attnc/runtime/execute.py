@@ -12,9 +12,10 @@ from attnc.ir.stage import Host, Stage
 from attnc.ir.target import Target
 from attnc.runtime.bind import Bound
 from attnc.runtime.convert import widened
+from attnc.runtime.kinds import kind_of_run
 from attnc.runtime.precision import exact
 from attnc.runtime.program import Program
-from attnc.runtime.replay import Tape, kind_of_run
+from attnc.runtime.replay import Tape
 from attnc.runtime.streams import Execution, Kernels, StageRun, joint, stream
 from attnc.runtime.types import compute_type, value_types
 

@@ -10,7 +10,8 @@ from attnc.ir.target import find_target
 from attnc.runtime.attention import Attention
 from attnc.runtime.bind import bind
 from attnc.runtime.execute import execute
-from attnc.runtime.replay import Tape, kind_of
+from attnc.runtime.kinds import kind_of
+from attnc.runtime.replay import Tape
 
 SOFTMAX = """attention a(Q[b,h,m,e], K[b,h,n,e], V[b,h,n,f]; cap: real = 30.0) -> O, L:
     S[b,h,m,n] = cap * tanh(sum[e](Q * K) / sqrt(E) / cap)
