@@ -68,7 +68,7 @@ def _calls_for_features(shapes: Shapes, name: str, group: Group) -> bool:
     """Whether functions are called for every feature of every position along the rows or along the stream.
 
     KR[n,e] = K[n,e] * cos(n * w[e]) is such an operand. Each tile of rows would make it anew, and the product that
-    waits for it would be one of float32: once it is stored, in the type of its inputs, it is what a projection is.
+    waits for it would be one of float32: once it is stored, as narrow as the inputs may be, it is what a projection is.
     """
     role = group.role
     if _along_both(shapes, name, group) or (

@@ -63,8 +63,8 @@ class Program:
 
     @cached_property
     def operands(self) -> tuple[str, ...]:
-        """The tensors that are made once for products to read."""
-        return tuple(operands(self.plan))
+        """The tensors that are made once for products to read, and that may be as narrow as the inputs."""
+        return tuple(operands(self.explicit, self.plan))
 
     @cached_property
     def splits(self) -> dict[str, Split]:

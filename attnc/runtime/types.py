@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import torch
 
-from attnc.ir.cascade import Map
+from attnc.ir.cascade import Cascade, Map, Read
 from attnc.ir.indices import free_indices
 from attnc.ir.kernel import DType
 from attnc.ir.stage import Accumulator, Plan, Stream
@@ -35,19 +35,34 @@ def compute_type(given: Mapping[str, torch.dtype]) -> torch.dtype:
 GROWING = frozenset(("exp", "exp2", "expm1", "log", "log2", "pow", "rsqrt", "xlogx"))
 
 
-def operands(plan: Plan) -> Iterator[str]:
+def operands(cascade: Cascade, plan: Plan) -> Iterator[str]:
     """What is made once for products to read, as keys that are turned by their positions are.
 
-    Left out is what may be far larger than the values that it is made of: it need not be a number of float16.
+    Left out is what may be far larger than the values that it is made of, for it need not be a number of float16; and
+    what a further output rests on, which is wider than the inputs.
     """
+    wide = _needed(cascade, cascade.outputs[1:])
     for stage in plan.stages:
         if not isinstance(stage, Stream) or stage.stream is not None or stage.columns is not None:
             continue
         values = {item.name: item for item in stage.monoid.accumulators}
         for finish in stage.monoid.finishes:
             features = {*finish.indices} - {stage.parallel, *stage.grid}
-            if features and finish.tensor in values and not _grows(values[finish.tensor], stage.parallel):
+            known = finish.tensor in values and finish.tensor not in wide
+            if features and known and not _grows(values[finish.tensor], stage.parallel):
                 yield finish.tensor
+
+
+def _needed(cascade: Cascade, names: Iterable[str]) -> set[str]:
+    """These tensors and all that they are computed from."""
+    found, left = set[str](), list(names)
+    while left:
+        name = left.pop()
+        tensor = cascade.tensor(name)
+        if name not in found and tensor is not None:
+            left += (node.tensor for node in walk(tensor) if isinstance(node, Read))
+        found.add(name)
+    return found
 
 
 def _grows(value: Accumulator, rows: str | None) -> bool:
@@ -60,9 +75,9 @@ def _grows(value: Accumulator, rows: str | None) -> bool:
 def value_types(program: Program, given: Mapping[str, torch.dtype]) -> dict[str, torch.dtype]:
     """The type of each input and tensor.
 
-    The first output has the first real input's type, and so has what is made once for products to read; further real
-    outputs are float32, or float64 if that input is. What lies between, and inputs that were not given, have the type
-    of computation; integers are int64.
+    The first output has the first real input's type, and so has what is made once for products to read, if all real
+    inputs that were given have it. Further real outputs are float32, or float64 if that input is. What lies between,
+    and inputs that were not given, have the type of computation; integers are int64.
     """
     cascade = program.explicit
     plain = {"real": compute_type(given), "int": torch.int64, "bool": torch.bool}
@@ -71,7 +86,8 @@ def value_types(program: Program, given: Mapping[str, torch.dtype]) -> dict[str,
     reals = [given[item.name] for item in cascade.inputs if item.type == "real" and item.name in given]
     first = reals[0] if reals else torch.float32
     further = torch.float64 if first == torch.float64 else torch.float32
-    types |= {name: first for name in program.operands if types[name].is_floating_point}
+    if set(reals) == {first}:
+        types |= {name: first for name in program.operands if types[name].is_floating_point}
     for position, name in enumerate(cascade.outputs):
         tensor = cascade.tensor(name)
         if tensor is not None and tensor.type == "real":

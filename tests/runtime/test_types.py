@@ -7,7 +7,7 @@ import torch
 
 import attnc
 from attnc import compiler
-from attnc.contract import judge, references
+from attnc.contract import GRADIENT, gradient_references, judge, references
 from attnc.ir import kernel as k
 from attnc.ir.stage import Stream
 from attnc.ir.target import find_target
@@ -53,6 +53,42 @@ def test_an_output_that_is_not_the_first_is_float32() -> None:
     assert value_types(both, input_types(both, torch.bfloat16))["KR"] == torch.float32
 
 
+def drawn(scale: dict[str, float], types: dict[str, torch.dtype]) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return {name: (torch.randn(1, 2, 40, 16, generator=generator) * scale[name]).to(types[name]) for name in "QKV"}
+
+
+def test_what_a_wider_output_rests_on_is_not_narrow() -> None:
+    """L is float32: it would show that the keys were rounded."""
+    text = (
+        ROTARY.format(TURNED).replace("-> O", "-> O, L") + "    L[b,h,m] = logsumexp[n](sum[e](Q * KR) where n <= m)\n"
+    )
+    attention = attnc.compile(text)
+    given = drawn(dict.fromkeys("QKV", 1.0), dict.fromkeys("QKV", torch.bfloat16))
+    assert value_types(attention.program(), dict.fromkeys(given, torch.bfloat16))["KR"] == torch.float32
+    wanted = references(attention.program().stated, given, {"O": torch.bfloat16, "L": torch.float32})
+    assert all(judge(name, found, wanted[name]).passed for name, found in zip("OL", attention(**given), strict=True))
+
+
+@pytest.mark.parametrize("wide", "QKV")
+def test_beside_a_wider_input_nothing_is_narrow(wide: str) -> None:
+    types = dict.fromkeys("QKV", torch.bfloat16) | {wide: torch.float32}
+    assert value_types(program(TURNED), types)["KR"] == torch.float32
+
+
+@pytest.mark.parametrize("wide", "QV")
+def test_the_gradient_of_a_wider_input_shows_no_rounding_of_the_keys(wide: str) -> None:
+    """Not that of K: beside a narrow output it shows how this was rounded, in plain attention too."""
+    types = dict.fromkeys("QKV", torch.bfloat16) | {wide: torch.float32}
+    given = {name: item.requires_grad_() for name, item in drawn(dict.fromkeys("QKV", 1.0), types).items()}
+    out = attnc.compile(ROTARY.format(TURNED))(**given)
+    incoming = torch.randn(out.shape, generator=torch.Generator().manual_seed(1)).to(out.dtype)
+    (found,) = torch.autograd.grad(out, [given[wide]], incoming)
+    plain = {name: item.detach() for name, item in given.items()}
+    wanted = gradient_references(program(TURNED).stated, plain, {"O": incoming}, wide)[wide]
+    assert judge(wide, found, wanted, GRADIENT).passed
+
+
 @pytest.mark.parametrize("target", ["sm_90", "cpu"])
 def test_kernels_multiply_turned_keys_as_narrow_as_they_are(target: str) -> None:
     made = kernels(program(TURNED), target, "bf16", SHAPE) | backward_kernels(program(TURNED), target, "bf16", SHAPE)
@@ -72,9 +108,7 @@ def test_a_place_that_wraps_around_needs_no_test() -> None:
 
 def test_a_turned_key_of_halves_keeps_the_contract_for_values_that_are_large() -> None:
     """Nothing that is stored leaves the range of float16 before the inputs do."""
-    generator = torch.Generator().manual_seed(0)
-    q, k_, v = (torch.randn(1, 1, 40, 16, generator=generator) for _ in range(3))
-    given = {"Q": (q / 1000).half(), "K": (k_ * 10000).half(), "V": v.half()}
+    given = drawn({"Q": 1e-3, "K": 1e4, "V": 1.0}, dict.fromkeys("QKV", torch.float16))
     found = attnc.compile(ROTARY.format(TURNED))(**given)
     reference = references(program(TURNED).stated, given, {"O": torch.float16})["O"]
     assert judge("O", found, reference).passed
