@@ -85,6 +85,7 @@ def _role(shapes: Shapes, part: Part, index: str, kept: frozenset[str]) -> Role 
     parallel = _rows(shapes, candidates, [item for item in candidates if item in beside])
     inner = tuple(item for item in indices if item != parallel and _is_column(shapes, bodies, family, item))
     inner = inner or tuple(item for item in indices if item != parallel and item in shapes.short)
+    inner = inner or tuple(item for item in indices if _is_factor(shapes, bodies, family, parallel, item))[-1:]
     grid = tuple(item for item in indices if item != parallel and item not in inner)
     return Role(index, family, parallel, grid, inner, bool(shared))
 
@@ -144,6 +145,18 @@ def _is_column(shapes: Shapes, bodies: tuple[Expr, ...], family: str, item: str)
     reads = [read for read in found if _varies(shapes, read, family)]
     last = all(node.subs[-1] == Coord(item) for node in reads) and bool(reads)
     return last and not any(_joint(shapes, expr, item, family) for expr in bodies)
+
+
+def _is_factor(shapes: Shapes, bodies: tuple[Expr, ...], family: str, parallel: str, item: str) -> bool:
+    """Whether an index is one of some streamed factor that all rows share and of no other, wherever it stands there.
+
+    Before   Y[b,n,d] = sum[c](relu(sum[e](U[c,e] * X[b,n,e])) * W[d,c])
+    After    d is whole inside a tile: what c brings is computed once for all d
+    """
+    reads = [node for expr in bodies for node in walk(expr) if isinstance(node, Read) and _varies(shapes, node, family)]
+    having = [read for read in reads if item in free_indices(read)]
+    shared = all(parallel not in free_indices(read) for read in having) and item not in {parallel, *shapes.walked}
+    return shared and 0 < len(having) < len(reads) and not any(_joint(shapes, expr, item, family) for expr in bodies)
 
 
 def _lacked(shapes: Shapes, inside: tuple[Expr, ...], family: str, item: str) -> bool:

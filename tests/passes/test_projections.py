@@ -45,3 +45,21 @@ def test_what_is_projected_is_streamed(name: str) -> None:
     stages = attnc.compile(text, name="a").program().plan.stages
     assert [(stage.parallel, stage.stream) for stage in stages if isinstance(stage, Stream)] == wanted
     assert not any(stage.heavy for stage in stages if isinstance(stage, Host))
+
+
+WEIGHTS = {"W[d,c]": "b", "W[c,d]": "b", "W[b,d,c]": "b", "W[d,n,c]": "bd"}
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_a_hidden_layer_is_computed_once_for_all_that_its_rows_share(weights: str) -> None:
+    layers = "    H[b,n,c] = relu(sum[e](U * X))\n    Y[b,n,d] = H * W\n"
+    (stage,) = attnc.compile(f"attention a(X[b,n,e], U[c,e], {weights}) -> Y:\n{layers}").program().plan.stages
+    assert isinstance(stage, Stream)
+    assert (stage.parallel, stage.stream, "".join(stage.grid)) == ("n", "c", WEIGHTS[weights])
+
+
+def test_a_position_is_no_part_of_a_tile_whatever_its_rows_share() -> None:
+    layers = "    H[b,n,c] = relu(sum[e](U * X))\n    Y[b,n,m] = H * W where m <= n\n"
+    (stage,) = attnc.compile(f"attention a(X[b,n,e], U[c,e], W[m,c]) -> Y:\n{layers}").program().plan.stages
+    assert isinstance(stage, Stream)
+    assert (stage.parallel, stage.stream, stage.grid) == ("n", "c", ("b", "m"))
