@@ -66,14 +66,16 @@ def rivals(
 
     The model's own choice is also among them with one load less ahead, which leaves room for a second program. The last
     are for where it errs: some of which it doubts that they fit, then each takes clearly fewer registers than the one
-    before, then each is half as large at most.
+    before, then each is half as large at most, then the smallest has more warps, though they repeat what they share.
     """
-    found = _all_weighed(stream, target, dtypes, work_of(stream, cascade, dtypes, extents))
+    work = work_of(stream, cascade, dtypes, extents)
+    found = _all_weighed(stream, target, dtypes, work)
     ranked = _ranked(found)
     near = [item for item in ranked[:FEW] if item.cycles <= NEAR * ranked[0].cycles]
     shorter = [replace(ranked[0], stages=ranked[0].stages - 1)] if ranked[0].stages > 1 else []
     tried = near + shorter + _doubted(near, found, target) + _roomier(near, found)
     tried += _smaller(tried, found)
+    tried += _spread(min(tried, key=lambda item: item.scores), work, target)
     return tuple(
         replace(target, rows=(item.rows,), keys=(item.keys,), long=(), warps=(item.warps,), stages=item.stages)
         for item in tried
@@ -101,6 +103,12 @@ def _smaller(tried: list[Choice], found: list[Choice]) -> list[Choice]:
     rest = [item for item in found if 2 * item.scores <= min(one.scores for one in tried)]
     first = min(rest, key=lambda item: item.cycles, default=None)
     return [first, *_smaller([first], rest)] if first is not None else []
+
+
+def _spread(least: Choice, work: Work, target: Target) -> list[Choice]:
+    """The smallest tile with more warps than a candidate has: each holds a smaller part of what its rows add up."""
+    more = [warps for warps in target.warps if warps > least.warps]
+    return [weighed(least.rows, least.keys, warps, work, target, narrow=False) for warps in more]
 
 
 def _all_weighed(stream: Stream, target: Target, dtypes: Mapping[str, DType], work: Work) -> list[Choice]:
