@@ -111,7 +111,13 @@ def row(kernel: GeneratedKernel, *, make: bool = True) -> Row:
     kernel = chosen(kernel, lambda item: over(item, _resources(item, make)))
     counted = {name: value for name, value in facts(kernel, make=make).items() if name in ("matrix", "loop")}
     found = described(kernel, _resources(kernel, make)) | {"report": told(kernel, counted)}
-    return found | {"fewest_rows": fewest_rows(kernel)}
+    return found | {"fewest_rows": fewest_rows(kernel), "expected": expected(kernel)}
+
+
+def expected(kernel: GeneratedKernel) -> tuple[int, int] | None:
+    """The registers of a thread by the model of tiles and those that there are; None where it tells of none."""
+    told = re.search(r"^# tile .* (\d+) of (\d+) registers", kernel.source, re.MULTILINE)
+    return (int(told[1]), int(told[2])) if told else None
 
 
 def fewest_rows(kernel: GeneratedKernel) -> int | None:

@@ -66,10 +66,24 @@ def _short(fault: str) -> str:
 
 
 def _summary(own: list[tuple[Entry, Row]]) -> Iterator[str]:
-    spilled = [f"{entry.name} D = {entry.width} {row['role']}" for entry, row in own if row["resources"]["spills"]]
+    spilled = [(entry, row) for entry, row in own if row["resources"]["spills"]]
     kinds = sorted({kind for _, row in own for kind in row["report"].get("matrix", ())})
-    told = f"; {len(spilled)} spill: {', '.join(spilled)}" if spilled else "; none spills"
-    yield f"{len(own)} kernels{told}. Matrix instructions: {', '.join(kinds)}."
+    told = f"{len(spilled)} spill" if spilled else "none spills"
+    yield f"{len(own)} kernels; {told}. Matrix instructions: {', '.join(kinds)}."
+    if spilled:
+        yield ""
+    for entry, row in spilled:
+        name = f"{entry.name} D = {entry.width} {row['role']}"
+        yield f"- {name}: {row['resources']['spills']} bytes; {_reason(row)}"
+
+
+def _reason(row: Row) -> str:
+    """Why a kernel spills, as far as what the model of tiles expects of it tells."""
+    if row["expected"] is None:
+        return "it has no tiles to choose from"
+    needed, given = row["expected"]
+    why = "more than there are" if needed > given else "the assembler takes more"
+    return f"{needed} of {given} registers by the model, {why}; of the tiles tried this one spills least"
 
 
 def _cells(entry: Entry, row: Row) -> tuple[str, ...]:
