@@ -98,11 +98,16 @@ def packed(stream: Stream, cascade: Cascade) -> Packed | None:
     return pack(stream, cascade)
 
 
-def differentiated(cascade: Cascade, found: Plan, wanted: Iterable[str], given: Iterable[str]) -> Backward:
-    """The backward of a planned cascade: the gradients of `wanted` inputs from what comes in at the outputs `given`."""
+def differentiated(
+    cascade: Cascade, found: Plan, wanted: Iterable[str], given: Iterable[str], *, precise: bool = False
+) -> Backward:
+    """The backward of a planned cascade: the gradients of `wanted` inputs from what comes in at the outputs `given`.
+
+    Where they are to be `precise` they are not made of the first output as it is given out, rounded.
+    """
     from attnc.passes.differentiate import backward
 
-    return backward(cascade, found, wanted, given, _ready)
+    return backward(cascade, found, wanted, given, _ready, precise=precise)
 
 
 def pushed(cascade: Cascade, found: Plan, moving: Iterable[str]) -> Tangent | None:

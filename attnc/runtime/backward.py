@@ -30,7 +30,7 @@ def backward(call: Call, values: Tensors, wanted: Names, incoming: Tensors) -> T
 
 def gradients_from(call: Call, wanted: Names, incoming: Tensors, values: Tensors) -> Tensors:
     """The gradients of the inputs that are reached, from what comes in and all that is held; what ran is noted."""
-    gradients = gradients_of(call.program, wanted, tuple(incoming))
+    gradients = gradients_of(call.program, wanted, tuple(incoming), precise=call.precise)
     whole = call.gradients if call.wanted else gradients
     bound = Bound(_held(call, whole, values), call.sizes, call.device)
     run_again = again(call.program, bound, call.target, whole.backward.again)

@@ -24,7 +24,8 @@ Tensors = dict[str, torch.Tensor]
 class Call:
     """Its program and extents, the inputs that have gradients, the outputs' types where not by rule, and what ran.
 
-    It holds no tensor: those are PyTorch's to keep, which notices when one is changed in between.
+    Its gradients are `precise` where one is wider than the first output: they are not made of that. It holds no tensor:
+    those are PyTorch's to keep, which notices when one is changed in between.
     """
 
     program: Program
@@ -36,6 +37,7 @@ class Call:
     forward: list[StageRun] = field(default_factory=list)
     tangent: list[StageRun] = field(default_factory=list)
     backward: list[StageRun] = field(default_factory=list)
+    precise: bool = False
 
     @cached_property
     def outputs(self) -> tuple[str, ...]:
@@ -51,7 +53,7 @@ class Call:
     @cached_property
     def gradients(self) -> Gradients:
         """The whole backward, for every output that can have one: it decides what is held."""
-        return backward_for(self.program, self.wanted)
+        return backward_for(self.program, self.wanted, precise=self.precise)
 
     @cached_property
     def saved(self) -> tuple[str, ...]:

@@ -62,31 +62,35 @@ class Gradients:
         return Program(cache.key(self.key, step.stage), step.cascade, step.cascade, step.plan)
 
 
-def gradients_of(program: Program, wanted: tuple[str, ...], given: tuple[str, ...]) -> Gradients:
-    """The backward for these inputs from these outputs, from memory or disk where it is known."""
-    key = cache.key(program.key, "backward", wanted, given)
+def gradients_of(
+    program: Program, wanted: tuple[str, ...], given: tuple[str, ...], *, precise: bool = False
+) -> Gradients:
+    """The backward for these inputs from these outputs, from memory or disk where it is known.
+
+    Where a gradient is to be `precise` it is not made of the first output, which is rounded as it is given out.
+    """
+    key = cache.key(program.key, "backward", wanted, given, *(("precise",) if precise else ()))
     if key not in _KNOWN:
         kept = cache.get(key, "backward")
-        backward = load(kept.decode()) if kept else _derived(program, wanted, given, key)
+        backward = load(kept.decode()) if kept else _derived(program, wanted, given, key, precise=precise)
         _KNOWN[key] = Gradients(key, _emitting(program, key, backward), backward)
     return _KNOWN[key]
 
 
-def backward_for(program: Program, wanted: tuple[str, ...]) -> Gradients:
+def backward_for(program: Program, wanted: tuple[str, ...], *, precise: bool = False) -> Gradients:
     """The backward for these inputs from every real output."""
     types = types_of(program.explicit)
-    return gradients_of(
-        program, wanted, tuple(n for n in dict.fromkeys(program.explicit.outputs) if types[n] == "real")
-    )
+    given = tuple(name for name in dict.fromkeys(program.explicit.outputs) if types[name] == "real")
+    return gradients_of(program, wanted, given, precise=precise)
 
 
 _KNOWN: dict[str, Gradients] = {}
 
 
-def _derived(program: Program, wanted: tuple[str, ...], given: tuple[str, ...], key: str) -> Backward:
+def _derived(program: Program, wanted: tuple[str, ...], given: tuple[str, ...], key: str, *, precise: bool) -> Backward:
     from attnc import compiler
 
-    backward = compiler.differentiated(program.explicit, program.plan, wanted, given)
+    backward = compiler.differentiated(program.explicit, program.plan, wanted, given, precise=precise)
     cache.put(key, "backward", dump(backward).encode())
     return backward
 

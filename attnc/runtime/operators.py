@@ -117,7 +117,7 @@ class Held(NamedTuple):
 def keep(ctx: Any, inputs: tuple[str, Sequence[Tensor]], output: Sequence[Tensor]) -> None:
     """Saves the inputs, and what of the outputs the backward reads."""
     call, tensors = inputs
-    own = site_of(call).call
+    own = site_of(call).call(tensors)
     found = dict(zip((*own.outputs, *own.further), output, strict=True))
     ctx.call = call
     ctx.save_for_backward(*tensors, *(found[name] for name in own.saved))
@@ -127,7 +127,7 @@ def keep(ctx: Any, inputs: tuple[str, Sequence[Tensor]], output: Sequence[Tensor
 def pulled(held: Held, incoming: Iterable[Tensor | None], gradients: Callable[..., list[Tensor]]) -> Pulled:
     """What comes in at each input, by a function that is called as the operator `attnc::backward` is."""
     site = site_of(held.call)
-    own = site.call
+    own = site.call(held.saved)
     pairs = zip(own.outputs, incoming, strict=False)
     given = {name: value for name, value in pairs if value is not None and name in own.real_outputs}
     wanted = tuple(sorted(name for name, needed in zip(site.inputs, held.needed, strict=True) if needed))
@@ -152,10 +152,11 @@ forward.register_autograd(_pull, setup_context=keep)
 def _(info: Any, axes: Any, call: str, tensors: list[Tensor]) -> tuple[list[Tensor], list[int | None]]:
     site = site_of(call)
     pairs = zip(tensors, axes[1], strict=True)
-    found, bound = over_batch(site.call, dict(zip(site.inputs, pairs, strict=True)), info)
+    whole = site.call(tensors)
+    found, bound = over_batch(whole, dict(zip(site.inputs, pairs, strict=True)), info)
     own = site.over(found.inputs, tuple(name for name in wanted_inputs(bound) if name in site.inputs))
     outputs = torch.ops.attnc.forward(own.written(), [bound.tensors[name] for name in own.inputs])
-    names, further = site.call.outputs, site.call.further
+    names, further = whole.outputs, whole.further
     places = [0 if name in found.names else None for name in names]
     nothing = [tensors[0].new_empty(0) for _ in further]  # what is held is computed again: see `backward`
     return [*outputs[: len(names)], *nothing], [*places, *(None for _ in further)]
@@ -167,7 +168,7 @@ def _(
 ) -> tuple[list[Tensor], list[int]]:
     site = site_of(call)
     pairs = dict(zip(site.inputs, zip(tensors, axes[4], strict=True), strict=False))
-    found, bound = over_batch(site.call, pairs, info, _names(wanted))
+    found, bound = over_batch(site.call(tensors), pairs, info, _names(wanted))
     arriving = dict(zip(_names(given), zip(incoming, axes[3], strict=True), strict=True))
     fronts = {n: in_front(*pair, info.batch_size) for n, pair in arriving.items() if n in found.names}
     own, values = site.over(found.inputs, ()), [bound.tensors[name] for name in site.inputs]

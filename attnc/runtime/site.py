@@ -18,6 +18,7 @@ from attnc.runtime.carry import NEXT
 from attnc.runtime.convert import no_tensor, plain
 from attnc.runtime.program import Program
 from attnc.runtime.reference import attention_of, attentions_of
+from attnc.runtime.types import some_is_wider
 
 if TYPE_CHECKING:
     from attnc.runtime.attention import Attention
@@ -79,17 +80,22 @@ class Site:
         """The inputs that were given as numbers."""
         return {name: value for name, value in self.settings.items() if name not in self.attention.signature.options}
 
-    @cached_property
-    def call(self) -> Call:
-        """What of the call does not depend on extents."""
+    def call(self, tensors: Iterable[torch.Tensor]) -> Call:
+        """What of the call does not depend on extents, on these tensors, which may have more behind them."""
         names = tuple(i.name for i in self.program.stated.inputs if i.name in self.inputs or i.name in self.numbers)
-        return Call(self.program, {}, torch.device("cpu"), names, self.wanted)
+        precise = self._precise(tensors)
+        return Call(self.program, {}, torch.device("cpu"), names, self.wanted, precise=precise)
+
+    def _precise(self, tensors: Iterable[torch.Tensor]) -> bool:
+        types = {name: tensor.dtype for name, tensor in zip(self.inputs, tensors, strict=False)}
+        return some_is_wider(self.program.explicit, types, self.wanted)
 
     def bound(self, tensors: list[torch.Tensor]) -> tuple[Call, Bound]:
         """The call on these tensors, which may have more behind them."""
         given = dict(zip(self.inputs, tensors, strict=False))
         found = bind(self.program.stated, (), given | self.numbers)
-        own = Call(self.program, found.sizes, found.device, tuple(found.tensors), self.wanted)
+        precise = self._precise(tensors)
+        own = Call(self.program, found.sizes, found.device, tuple(found.tensors), self.wanted, precise=precise)
         return own, found
 
     def over(self, inputs: Iterable[str], wanted: Names) -> Site:

@@ -84,7 +84,7 @@ def value_types(program: Program, given: Mapping[str, torch.dtype]) -> dict[str,
     types = {item.name: given.get(item.name, plain[item.type]) for item in cascade.inputs}
     types |= {tensor.name: plain[tensor.type] for tensor in cascade.tensors}
     reals = [given[item.name] for item in cascade.inputs if item.type == "real" and item.name in given]
-    first = reals[0] if reals else torch.float32
+    first = next(iter(reals), torch.float32)
     further = torch.float64 if first == torch.float64 else torch.float32
     if set(reals) == {first}:
         types |= {name: first for name in program.operands if types[name].is_floating_point}
@@ -93,3 +93,12 @@ def value_types(program: Program, given: Mapping[str, torch.dtype]) -> dict[str,
         if tensor is not None and tensor.type == "real":
             types[name] = further if position else first
     return types
+
+
+def some_is_wider(cascade: Cascade, given: Mapping[str, torch.dtype], wanted: Iterable[str]) -> bool:
+    """Whether some of these inputs, so their gradients, are wider than the first output, which is as the first real is.
+
+    Such are the slopes, biases and sinks that are learned in float32 beside queries, keys and values of 16 bits.
+    """
+    first = next((given[item.name] for item in cascade.inputs if item.type == "real" and item.name in given), None)
+    return first is not None and any(given[name].itemsize > first.itemsize for name in wanted)

@@ -19,8 +19,18 @@ from attnc.passes.differentiate.stage import Differentiated
 Planner = Callable[[Cascade], tuple[Cascade, Plan]]
 
 
-def backward(cascade: Cascade, plan: Plan, wanted: Iterable[str], given: Iterable[str], planned: Planner) -> Backward:
+def backward(
+    cascade: Cascade,
+    plan: Plan,
+    wanted: Iterable[str],
+    given: Iterable[str],
+    planned: Planner,
+    *,
+    precise: bool = False,
+) -> Backward:
     """The gradients of the `wanted` inputs from what comes in at the outputs `given`.
+
+    They are `precise` if none is made of the first output as it is given out, rounded.
 
     Before   stages, each computing tensors from inputs and tensors of earlier stages
     After    for each stage, last first, a cascade from what comes in at its outputs to what comes in at its inputs
@@ -38,7 +48,8 @@ def backward(cascade: Cascade, plan: Plan, wanted: Iterable[str], given: Iterabl
             continue
         own = statements(cascade, plan, stage)
         if isinstance(stage, Stream) and not _hides(cascade, own, stage):
-            step, kept[stage.name] = _streamed(stage, cascade, reads, reached, planned)
+            found = Differentiated(stage, cascade, frozenset(reads), frozenset(reached), precise=precise)
+            step, kept[stage.name] = _streamed(found, planned)
         else:
             names = tuple(sorted(reads))
             gradients, given_by = (tuple((name, f"d{name}") for name in side) for side in (names, reached))
@@ -50,17 +61,14 @@ def backward(cascade: Cascade, plan: Plan, wanted: Iterable[str], given: Iterabl
     return Backward(tuple(steps), tuple((name, items) for name, items in kept.items() if items), held, again)
 
 
-def _streamed(
-    stage: Stream, cascade: Cascade, reads: set[str], reached: tuple[str, ...], planned: Planner
-) -> tuple[Adjoint, tuple[Kept, ...]]:
-    found = Differentiated(stage, cascade, frozenset(reads), frozenset(reached))
-    gradients = found.gradients()
+def _streamed(found: Differentiated, planned: Planner) -> tuple[Adjoint, tuple[Kept, ...]]:
+    name, gradients = found.stream.name, found.gradients()
     if not gradients:
-        return Adjoint(stage.name, (), ()), ()
+        return Adjoint(name, (), ()), ()
     own, plan = planned(found.cascade(tuple(gradients.values())))
     used = {item.name for item in own.inputs}
-    incoming = tuple((name, given) for name, given in found.incoming.items() if given in used)
-    return Adjoint(stage.name, tuple(gradients.items()), incoming, own, plan), found.needed()
+    incoming = tuple((tensor, given) for tensor, given in found.incoming.items() if given in used)
+    return Adjoint(name, tuple(gradients.items()), incoming, own, plan), found.needed()
 
 
 def emitted(stage: Stage) -> tuple[str, ...]:

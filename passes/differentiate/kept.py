@@ -51,25 +51,32 @@ class Norm:
     times: int | float
 
 
-def state_of(stream: Stream, first: str, types: Types, fresh: Callable[[str], str]) -> dict[str, Component]:
+def state_of(
+    stream: Stream, first: str, types: Types, fresh: Callable[[str], str], *, precise: bool = False
+) -> dict[str, Component]:
     """Each component of a stage's state as its backward reads it; `first` is the program's first output.
+
+    That is rounded as it is given out: no reference is read from it, and nothing at all where gradients are to be
+    `precise`, being wider than it is.
 
     Before   a maximum r, d = sum(exp(s - r)), o = sum(exp(s - r) * V)
     After    r + log d in the place of r: then d is 1, and o is what softmax attention gives out
     Holds    because a change of reference changes every sum by its correction.
     """
     norms = {item.name: None if fixed(stream, item) else _norm(stream, item) for item in stream.monoid.gauges}
-    found = {part.name: _kept(stream, part, norms, first, types, fresh) for part in stream.monoid.parts}
-    return found | dict(_quotients(stream, found))
+    rounded = {part.name: first if precise or isinstance(part, Gauge) else "" for part in stream.monoid.parts}
+    found = {part.name: _kept(stream, part, norms, rounded[part.name], types, fresh) for part in stream.monoid.parts}
+    return found | dict(_quotients(stream, found, first if precise else ""))
 
 
-def _quotients(stream: Stream, found: dict[str, Component]) -> Iterator[tuple[str, Component]]:
+def _quotients(stream: Stream, found: dict[str, Component], rounded: str) -> Iterator[tuple[str, Component]]:
     """The sums that an output is the quotient of: o = O * d where O = o / d, which is there anyway."""
     plain = {item.name: item for item in stream.monoid.accumulators if item.gauge is None}
     for finish in stream.monoid.finishes:
         match finish.value:
             case Choose(_, _, Map("div", (Var(above), Var(below)))) | Map("div", (Var(above), Var(below))):
                 both = above in plain and below in plain and above != below and not finish.when
+                both = both and finish.tensor != rounded
                 if both and set(finish.left) == {*map(Coord, (*stream.grid, *plain[above].axes))}:
                     value = Map("mul", (Read(finish.tensor, finish.left), found[below].read))
                     yield above, Component(value, Var(above), "real", output=True)
@@ -85,7 +92,7 @@ def _kept(
     stream: Stream,
     part: Gauge | Accumulator,
     norms: dict[str, Norm | None],
-    first: str,
+    rounded: str,
     types: Types,
     fresh: Callable[[str], str],
 ) -> Component:
@@ -99,9 +106,8 @@ def _kept(
     value = Var(part.name) if isinstance(part, Gauge) else _about(part, norm)
     ones: dict[Node, Node] = {Var(item.sum.name): ONE for item in norms.values() if item is not None}
     for finish in stream.monoid.finishes:
-        narrow = isinstance(part, Gauge) and finish.tensor == first  # in 16 bits a reference would be worth nothing
         elsewhere = norm is not None and finish.value == Var(part.name)
-        if not narrow and not elsewhere and _is_output(stream, part, finish, ones, types):
+        if finish.tensor != rounded and not elsewhere and _is_output(stream, part, finish, ones, types):
             return Component(Read(finish.tensor, finish.left), value, "real", output=True)
     return Component(Read(fresh(f"{part.name}_kept"), axes), value, _type_of(part, types))
 

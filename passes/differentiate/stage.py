@@ -26,15 +26,18 @@ STATE = "@"  # before the name of a component of the state, as an expression rea
 class Differentiated:
     """The backward of one stage, written step by step: at its sums, at its elements, at the tensors it reads."""
 
-    def __init__(self, stream: Stream, cascade: Cascade, wanted: frozenset[str], given: frozenset[str]) -> None:
+    def __init__(
+        self, stream: Stream, cascade: Cascade, wanted: frozenset[str], given: frozenset[str], *, precise: bool = False
+    ) -> None:
         """Names what comes in, and says how the state is read."""
         self.stream, self.monoid, self.forward = stream, stream.monoid, cascade
         self.wanted, self.writer = wanted, Writer(stream, cascade, self._read_state)
         self.finishes = tuple(finish for finish in self.monoid.finishes if finish.tensor in given)
         self.incoming = {item.tensor: self.writer.fresh(f"d{item.tensor}") for item in self.finishes}
-        self.state = state_of(stream, cascade.outputs[0], self.writer.types.__getitem__, self.writer.fresh)
+        types = self.writer.types
+        self.state = state_of(stream, cascade.outputs[0], types.__getitem__, self.writer.fresh, precise=precise)
         for part in self.monoid.parts:
-            self.writer.types[STATE + part.name] = self.state[part.name].type
+            types[STATE + part.name] = self.state[part.name].type
 
     # ---- gradients -------------------------------------------------------------------------
 

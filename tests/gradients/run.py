@@ -17,6 +17,7 @@ from attnc.runtime.draw import draw
 from attnc.runtime.execute import again, execute
 from attnc.runtime.gradients import Gradients, gradients_of, run_backward
 from attnc.runtime.streams import StageRun
+from attnc.runtime.types import some_is_wider
 from tests.programs.run import fresh_memory_is_nan, strided
 
 Tensors = dict[str, torch.Tensor]
@@ -31,12 +32,13 @@ class Outcome:
     worst: float  # the largest error over what is allowed
 
 
-def backward_of(attention: Attention) -> Gradients:
+def backward_of(attention: Attention, *, precise: bool = False) -> Gradients:
     """The whole backward of an attention: every real input from every real output."""
     explicit = attention.program().explicit
     types = types_of(explicit)
     wanted = tuple(sorted(item.name for item in explicit.inputs if item.type == "real"))
-    return gradients_of(attention.program(), wanted, tuple(n for n in explicit.outputs if types[n] == "real"))
+    given = tuple(name for name in explicit.outputs if types[name] == "real")
+    return gradients_of(attention.program(), wanted, given, precise=precise)
 
 
 def run_gradients(
@@ -45,11 +47,16 @@ def run_gradients(
     seed: int,
     dtype: torch.dtype = torch.float32,
     target: str = "cpu",
+    types: Mapping[str, torch.dtype] | None = None,
 ) -> Outcome:
-    """The gradients on drawn inputs with odd strides and random cotangents, judged by the contract."""
+    """The gradients on drawn inputs with odd strides and random cotangents, judged by the contract.
+
+    `types` are those of inputs that have another.
+    """
     stated = attention.program().stated
     used = {index for item in stated.inputs for index in item.indices}
     inputs = draw(stated, {index: extent for index, extent in shape.items() if index in used}, {}, dtype, seed)
+    inputs = {name: tensor.to((types or {}).get(name, tensor.dtype)) for name, tensor in inputs.items()}
     inputs = {name: strided(tensor, seed + place) for place, (name, tensor) in enumerate(inputs.items())}
     wanted = tuple(sorted(backward_of(attention).reached & inputs.keys()))
     by = _by_autograd if target == "cpu" else _in_the_interpreter
@@ -93,8 +100,9 @@ def _by_autograd(
 def _in_the_interpreter(
     attention: Attention, inputs: Tensors, wanted: tuple[str, ...], seed: int, target: str
 ) -> tuple[Tensors, Tensors, list[StageRun]]:
-    gradients, place = backward_of(attention), find_target(target)
-    bound = bind(attention.program().stated, (), inputs)
+    bound, place = bind(attention.program().stated, (), inputs), find_target(target)
+    precise = some_is_wider(attention.program().explicit, bound.types, wanted)
+    gradients = backward_of(attention, precise=precise)
     held = [name for name in gradients.backward.saved if name not in bound.tensors]
     program = gradients.program
     values, _ = execute(program, bound, place, held)

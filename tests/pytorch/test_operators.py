@@ -32,7 +32,7 @@ def test_the_forward_keeps_the_rules_of_operators(case: Path | str) -> None:
 def test_the_backward_keeps_the_rules_of_operators(case: Path | str) -> None:
     given = inputs(attention(case))
     call = site(case, given, True)
-    own, found = site_of(call).call, forward(call, list(given.values()))
+    own, found = site_of(call).call(given.values()), forward(call, list(given.values()))
     values = dict(zip((*own.outputs, *own.further), found, strict=True))
     incoming = [torch.randn_like(values[output]) for output in own.real_outputs]
     tensors = [*given.values(), *(values[held] for held in own.saved)]
