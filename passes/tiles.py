@@ -16,6 +16,7 @@ CROWDED = 50  # registers beside those of one accumulator and its product
 FEW, NEAR = 5, 1.5  # how many tiles are rivals, and how far from the best the model may see them
 DOUBT, TWICE = 1.2, 2  # how far the model may see tiles beyond the registers there are, how many of those are rivals
 FEWER = 0.9  # of the registers of those before it
+HOPELESS = 2  # times the registers there are: no other tile mends that
 
 
 @dataclass(frozen=True)
@@ -67,19 +68,24 @@ def rivals(
     The model's own choice is also among them with one load less ahead, which leaves room for a second program. The last
     are for where it errs: some of which it doubts that they fit, then each takes clearly fewer registers than the one
     before, then each is half as large at most, then the smallest has more warps, though they repeat what they share.
+    Where no tile comes near the registers there are none: an assembler takes minutes to spill that much.
     """
     work = work_of(stream, cascade, dtypes, extents)
     found = _all_weighed(stream, target, dtypes, work)
     ranked = _ranked(found)
+    if target.spent and ranked[0].registers > HOPELESS * target.registers:
+        return (_narrowed(target, ranked[0]),)
     near = [item for item in ranked[:FEW] if item.cycles <= NEAR * ranked[0].cycles]
     shorter = [replace(ranked[0], stages=ranked[0].stages - 1)] if ranked[0].stages > 1 else []
     tried = near + shorter + _doubted(near, found, target) + _roomier(near, found)
     tried += _smaller(tried, found)
     tried += _spread(min(tried, key=lambda item: item.scores), work, target)
-    return tuple(
-        replace(target, rows=(item.rows,), keys=(item.keys,), long=(), warps=(item.warps,), stages=item.stages)
-        for item in tried
-    )
+    return tuple(_narrowed(target, item) for item in tried)
+
+
+def _narrowed(target: Target, item: Choice) -> Target:
+    """The target with these tiles alone."""
+    return replace(target, rows=(item.rows,), keys=(item.keys,), long=(), warps=(item.warps,), stages=item.stages)
 
 
 def _doubted(near: list[Choice], found: list[Choice], target: Target) -> list[Choice]:
@@ -114,7 +120,9 @@ def _spread(least: Choice, work: Work, target: Target) -> list[Choice]:
 def _all_weighed(stream: Stream, target: Target, dtypes: Mapping[str, DType], work: Work) -> list[Choice]:
     narrow = any(dtype in target.narrow for dtype in dtypes.values())
     target = replace(target, keys=(*target.long, *target.keys)) if narrow else replace(target, nearest=0)
-    return [weighed(*sides, work, target, narrow) for sides in _candidates(stream, target, work)]
+    found = [weighed(*sides, work, target, narrow) for sides in _candidates(stream, target, work)]
+    lacking = target.spent and all(item.fault for item in found)
+    return [*found, *_spread(found[-1], work, target)] if lacking else found
 
 
 def _ranked(found: list[Choice]) -> list[Choice]:

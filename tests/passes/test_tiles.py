@@ -177,3 +177,27 @@ def test_some_rivals_are_tiles_that_the_model_doubts() -> None:
     doubted = [sides for sides in others if registers_of(*sides, work, target) > target.registers]
     assert doubted
     assert all(item[2] != first[2] or item[0] < first[0] or item[1] < first[1] for item in doubted)
+
+
+def backward_stage(name: str, first: str) -> tuple[Stream, Cascade]:
+    """The stage of a backward that gives this first."""
+    steps = whole_backward(attnc.load(name).program()).steps
+    return next(
+        (stage, own.explicit) for _, own in steps if own is not None for stage in own.streams if stage.name == first
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "alone"), [("relu_random_features", "dW_of", False), ("sparsey", "dWD", True)]
+)
+def test_where_no_tile_fits_the_smallest_has_the_most_warps(name: str, first: str, alone: bool) -> None:
+    """What keeps a matrix for each row; several times the registers there are take any assembler minutes."""
+    stream, cascade = backward_stage(f"std:{name}", first)
+    dtypes: dict[str, DType] = {item.name: "bfloat16" for item in cascade.inputs if item.type == "real"}
+    last = {item.indices[-1] for item in cascade.inputs if item.indices}
+    extents = {item.index: 128 if item.index in last else 16 for item in cascade.ranges}
+    target = find_target("sm_90")
+    found = choose_tiles(stream, cascade, target, dtypes, extents)
+    assert (found.parallel, found.stream, found.warps) == (16, 16, target.warps[-1])
+    tried = rivals(stream, cascade, target, dtypes, extents)
+    assert (len(tried) == 1) == alone
