@@ -18,7 +18,7 @@ from attnc.runtime.definition import Values, moves, primal, pushed_forward
 from attnc.runtime.execute import execute
 from attnc.runtime.program import Program
 from attnc.runtime.tangents import Pushed, tangents_of
-from attnc.runtime.types import some_is_wider
+from attnc.runtime.types import rounding_shows
 from attnc.runtime.unreached import refuse_through_defaults, refuse_unreached
 
 Types = dict[str, torch.dtype]
@@ -38,7 +38,7 @@ def moving_inputs(bound: Bound) -> tuple[str, ...]:
 
 def differentiable(program: Program, bound: Bound, wanted: tuple[str, ...]) -> tuple[Tensors, Call]:
     """The outputs by name, recorded for PyTorch; error A402 or A403 where a path carries none."""
-    precise = some_is_wider(program.explicit, bound.types, wanted)
+    precise = rounding_shows(program, bound.types, wanted)
     call = Call(program, bound.sizes, bound.device, tuple(bound.tensors), wanted, precise=precise)
     refuse(call, bound)
     moving = moving_inputs(bound)

@@ -73,7 +73,7 @@ def explain(program: Program, setting: Setting) -> Explanation:
         "masks": [row for stage in program.streams for row in masks.rows(stage)],
         "bytes": {"compulsory": costs.compulsory(), "moved": costs.moved(), "peak": costs.peak()},
         "flops": costs.flops(),
-        "backward": backward_facts(program),
+        "backward": backward_facts(program, setting.types),
         "shape": dict(setting.shape),
         "dtypes": {name: str(kind).removeprefix("torch.") for name, kind in setting.types.items()},
         "ran": [_ran(run) for run in setting.ran],

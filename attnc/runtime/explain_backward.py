@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+import torch
 
 from attnc.ir.adjoint import Adjoint
 from attnc.ir.stage import Host, Stage, Stream
 from attnc.runtime.gradients import Gradients, backward_for
 from attnc.runtime.program import Program
+from attnc.runtime.types import rounding_shows
 
 
-def whole_backward(program: Program) -> Gradients:
-    """The backward for every real input from every real output."""
-    return backward_for(program, tuple(sorted(item.name for item in program.explicit.inputs if item.type == "real")))
+def whole_backward(program: Program, given: Mapping[str, torch.dtype] | None = None) -> Gradients:
+    """The backward for every real input from every real output, for inputs `given` in some types or all of one."""
+    wanted = tuple(sorted(item.name for item in program.explicit.inputs if item.type == "real"))
+    precise = rounding_shows(program, given or {}, [name for name in wanted if name in (given or {})])
+    return backward_for(program, wanted, precise=precise)
 
 
-def backward_facts(program: Program) -> dict[str, Any]:
-    """The facts of the whole backward.
+def backward_facts(program: Program, given: Mapping[str, torch.dtype] | None = None) -> dict[str, Any]:
+    """The facts of the whole backward, for inputs in these types.
 
     `passes` counts for each index that is streamed in how many passes; `saved` are the tensors that are held from
     the forward, `kept` those of them that it emits for that, `again` the host stages that run again instead.
     """
-    gradients = whole_backward(program)
+    gradients = whole_backward(program, given)
     backward = gradients.backward
     slow = {stage.name for stage in program.plan.stages if isinstance(stage, Stream) or stage.heavy}
     stages = [row for step, own in gradients.steps for row in _stages(step, own, heavy=step.stage in slow)]

@@ -143,8 +143,9 @@ def kernels(program: Program, target: str, dtype: str, shape: Mapping[str, int])
 
 def backward_kernels(program: Program, target: str, dtype: str, shape: Mapping[str, int]) -> dict[str, GeneratedKernel]:
     """Every streamed stage's kernel of the backward: `backward_<input>` by the first gradient that it gives."""
-    place, gradients = find_target(target), whole_backward(program)
-    forward = value_types(gradients.program, input_types(program, real_type(dtype)))
+    place, given = find_target(target), input_types(program, real_type(dtype))
+    gradients = whole_backward(program, given)
+    forward = value_types(gradients.program, given)
     made: dict[str, GeneratedKernel] = {}
     for step, own in gradients.steps:
         if own is None:

@@ -24,7 +24,7 @@ from attnc.runtime.carry import with_carries
 from attnc.runtime.needs import Needs, needs_of
 from attnc.runtime.replay import Replays
 from attnc.runtime.spans import Cutting
-from attnc.runtime.types import operands
+from attnc.runtime.types import operands, shared
 
 if TYPE_CHECKING:
     from attnc.passes.join import Joined
@@ -65,6 +65,11 @@ class Program:
     def operands(self) -> tuple[str, ...]:
         """The tensors that are made once for products to read, and that may be as narrow as the inputs."""
         return tuple(operands(self.explicit, self.plan))
+
+    @cached_property
+    def shared(self) -> frozenset[str]:
+        """The real inputs that all rows share."""
+        return frozenset(shared(self.explicit, self.plan))
 
     @cached_property
     def splits(self) -> dict[str, Split]:

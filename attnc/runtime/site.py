@@ -18,7 +18,7 @@ from attnc.runtime.carry import NEXT
 from attnc.runtime.convert import no_tensor, plain
 from attnc.runtime.program import Program
 from attnc.runtime.reference import attention_of, attentions_of
-from attnc.runtime.types import some_is_wider
+from attnc.runtime.types import rounding_shows
 
 if TYPE_CHECKING:
     from attnc.runtime.attention import Attention
@@ -88,7 +88,7 @@ class Site:
 
     def _precise(self, tensors: Iterable[torch.Tensor]) -> bool:
         types = {name: tensor.dtype for name, tensor in zip(self.inputs, tensors, strict=False)}
-        return some_is_wider(self.program.explicit, types, self.wanted)
+        return rounding_shows(self.program, types, self.wanted)
 
     def bound(self, tensors: list[torch.Tensor]) -> tuple[Call, Bound]:
         """The call on these tensors, which may have more behind them."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from attnc.ir.cascade import Cascade, Map, Read
+from attnc.ir.cascade import Cascade, Map, Read, Size
 from attnc.ir.indices import free_indices
 from attnc.ir.kernel import DType
 from attnc.ir.stage import Accumulator, Plan, Stream
@@ -30,6 +30,12 @@ DTYPES: dict[torch.dtype, DType] = {
 def compute_type(given: Mapping[str, torch.dtype]) -> torch.dtype:
     """float64 where a real input is, float32 otherwise."""
     return torch.float64 if torch.float64 in given.values() else torch.float32
+
+
+def output_type(cascade: Cascade, given: Mapping[str, torch.dtype]) -> torch.dtype:
+    """The type of the first output: that of the first real input that was given."""
+    reals = (given[item.name] for item in cascade.inputs if item.type == "real" and item.name in given)
+    return next(reals, torch.float32)
 
 
 GROWING = frozenset(("exp", "exp2", "expm1", "log", "log2", "pow", "rsqrt", "xlogx"))
@@ -83,10 +89,9 @@ def value_types(program: Program, given: Mapping[str, torch.dtype]) -> dict[str,
     plain = {"real": compute_type(given), "int": torch.int64, "bool": torch.bool}
     types = {item.name: given.get(item.name, plain[item.type]) for item in cascade.inputs}
     types |= {tensor.name: plain[tensor.type] for tensor in cascade.tensors}
-    reals = [given[item.name] for item in cascade.inputs if item.type == "real" and item.name in given]
-    first = next(iter(reals), torch.float32)
+    first = output_type(cascade, given)
     further = torch.float64 if first == torch.float64 else torch.float32
-    if set(reals) == {first}:
+    if all(given[item.name] == first for item in cascade.inputs if item.type == "real" and item.name in given):
         types |= {name: first for name in program.operands if types[name].is_floating_point}
     for position, name in enumerate(cascade.outputs):
         tensor = cascade.tensor(name)
@@ -95,10 +100,28 @@ def value_types(program: Program, given: Mapping[str, torch.dtype]) -> dict[str,
     return types
 
 
-def some_is_wider(cascade: Cascade, given: Mapping[str, torch.dtype], wanted: Iterable[str]) -> bool:
-    """Whether some of these inputs, so their gradients, are wider than the first output, which is as the first real is.
+def shared(cascade: Cascade, plan: Plan) -> Iterator[str]:
+    """The real inputs without a position, which all rows share: slopes, temperatures, tables by the distance."""
+    streams = [stage for stage in plan.stages if isinstance(stage, Stream)]
+    tiled = {index for stage in streams for index in (stage.parallel, stage.stream, stage.columns) if index}
+    lengths = _lengths(cascade, tiled)
+    yield from (
+        item.name for item in cascade.inputs if item.type == "real" and not lengths & _lengths(cascade, item.indices)
+    )
 
-    Such are the slopes, biases and sinks that are learned in float32 beside queries, keys and values of 16 bits.
+
+def _lengths(cascade: Cascade, indices: Iterable[str]) -> set[str]:
+    """The axes that the extents of these indices are made of."""
+    ranges = map(cascade.range, indices)
+    return {node.index for item in ranges for node in walk(item) if isinstance(node, Size)}
+
+
+def rounding_shows(program: Program, given: Mapping[str, torch.dtype], wanted: Iterable[str]) -> bool:
+    """Whether a gradient shows the rounding of the first output, which is as wide as the first real input.
+
+    One does that is wider, as in float32 beside queries of 16 bits; and in 16 bits one of what all rows share, which
+    adds up what each of them is off by.
     """
-    first = next((given[item.name] for item in cascade.inputs if item.type == "real" and item.name in given), None)
-    return first is not None and any(given[name].itemsize > first.itemsize for name in wanted)
+    first = output_type(program.explicit, given)
+    narrow = first.itemsize == 2
+    return any(given[name].itemsize > first.itemsize or (narrow and name in program.shared) for name in wanted)

@@ -17,7 +17,7 @@ from attnc.runtime.draw import draw
 from attnc.runtime.execute import again, execute
 from attnc.runtime.gradients import Gradients, gradients_of, run_backward
 from attnc.runtime.streams import StageRun
-from attnc.runtime.types import some_is_wider
+from attnc.runtime.types import rounding_shows
 from tests.programs.run import fresh_memory_is_nan, strided
 
 Tensors = dict[str, torch.Tensor]
@@ -101,7 +101,7 @@ def _in_the_interpreter(
     attention: Attention, inputs: Tensors, wanted: tuple[str, ...], seed: int, target: str
 ) -> tuple[Tensors, Tensors, list[StageRun]]:
     bound, place = bind(attention.program().stated, (), inputs), find_target(target)
-    precise = some_is_wider(attention.program().explicit, bound.types, wanted)
+    precise = rounding_shows(attention.program(), bound.types, wanted)
     gradients = backward_of(attention, precise=precise)
     held = [name for name in gradients.backward.saved if name not in bound.tensors]
     program = gradients.program
