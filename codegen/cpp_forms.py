@@ -25,6 +25,7 @@ class Forms(Names):
         self.whole = stored_whole(self.kernel)
         self.exact = made_of_whole(self.kernel)
         self.packed = self._packed() if self._reads_bfloat16() else frozenset()
+        self.paired = self._paired_loads()
 
     def _viewable(self) -> set[str]:
         """Names of loads without the parallel index, read by products alone, where they lie as they are."""
@@ -55,6 +56,19 @@ class Forms(Names):
         made -= {node.name for node in nodes if isinstance(node, k.State | k.Set)}
         narrow = [node for node in nodes if isinstance(node, k.Dot) and self._is_narrow(node)]
         return frozenset(side for side in map(self._wide_side, narrow) if side[0] in made)
+
+    def _paired_loads(self) -> frozenset[str]:
+        """Loads of bfloat16 that nothing reads but products which want it in pairs."""
+        nodes = [node for statement in self._body() for node in walk(statement)]
+        loads = {node.name for node in nodes if isinstance(node, k.Load) and self.named[node.name].dtype == "bfloat16"}
+        read = {
+            child.name
+            for node in nodes
+            for child in _direct(node)
+            if isinstance(child, k.Use)
+            and not (isinstance(node, k.Dot) and self.is_packed(node) and self._wide_side(node) == (child.name, False))
+        }
+        return frozenset(name for name, rows_first in self.packed if not rows_first) & loads - read - self.turned
 
     def is_packed(self, dot: k.Dot) -> bool:
         """Whether a product reads a tile that is rounded for it."""

@@ -22,10 +22,14 @@ class Square:
     along: str
 
     def text(self, first: int = 0, columns: int | None = None) -> str:
-        """The arguments for so many columns from this one on; for all of them by default."""
+        """The arguments of a function for so many columns from this one on; for all of them by default."""
+        return f"{self.side}>({self.place(first, columns)}"
+
+    def place(self, first: int = 0, columns: int | None = None) -> str:
+        """Where they lie, and how many they are."""
         pointer = f"{self.pointer} + {first} * {self.step}" if first else self.pointer
         count = self.columns if columns is None else str(columns)
-        return f"{self.side}>({pointer}, {self.row}, {self.step}, {self.rows}, {count}"
+        return f"{pointer}, {self.row}, {self.step}, {self.rows}, {count}"
 
 
 @dataclass
@@ -39,6 +43,8 @@ class Memory(States):
             return []
         kind = self.named[load.name]
         if not load.when or all(isinstance(test, k.Inside) for test in load.when):
+            if load.name in self.paired and (square := self._square(load, kind.axes)) is not None:
+                return self._pairs(load.name, square)
             rows = self._rows(load, kind.axes)
             if rows:
                 self.shares(
@@ -104,6 +110,13 @@ class Memory(States):
             return []
         later, first = square.text(shift, length - shift), square.text(0, shift)
         return [f"read_rows<{later}, v_{load.name});", f"read_rows<{first}, v_{load.name} + {length - shift});"]
+
+    def _pairs(self, name: str, square: Square) -> list[str]:
+        """A read of rows of memory as products of bfloat16 want them: the array is for machines without such."""
+        self.shares("read_pairs", square.side)
+        self.read_paired.add(name)
+        kind = f"Packed<{square.side}, {self._length(square.along)}>"
+        return [*self.declare(name), f"const {kind} p_{name}(&v_{name}[0][0], {square.place()});"]
 
     def _square(self, access: k.Load | k.Store, axes: tuple[str, ...]) -> Square | None:
         """How rows of memory are the columns of a tile; None where they are not."""

@@ -14,11 +14,13 @@ from attnc.ir.walk import bottom_up
 class Products(Folds):
     """Prints products.
 
-    `kept` is what a thread keeps from job to job, `shared` the functions that other kernels have as well.
+    `kept` is what a thread keeps from job to job, `shared` the functions that other kernels have as well, `read_paired`
+    the loads that have been read as products of bfloat16 want them.
     """
 
     kept: list[str] = field(default_factory=list)
     shared: list[str] = field(default_factory=list)
+    read_paired: set[str] = field(default_factory=set)
 
     def shares(self, function: str, *arguments: object) -> None:
         """Names an instance of a function that need not be compiled for each kernel."""
@@ -138,7 +140,8 @@ class Products(Folds):
 
     def turn(self, name: str) -> list[str]:
         """A tile with its rows first, if a product sums over them; both as products of bfloat16 want them."""
-        if name in self.views or not (name in self.turned or (name, False) in self.packed):
+        asked = name in self.turned or (name, False) in self.packed
+        if name in self.views or name in self.read_paired or not asked:
             return []
         row, other = self.parallel or "", self._layout(self.named[name].axes)[0]
         rows, others, lines = self._length(row), self._length(other), list[str]()

@@ -60,3 +60,20 @@ def test_what_wraps_around_is_read_by_rows(name: str, shift: int) -> None:
     reads = [line.rsplit(", ", 2)[1:] for line in source.splitlines() if line.strip().startswith("read_rows<")]
     later, first = [f"{16 - shift}", f"v_{name}2);"], [f"{shift}", f"v_{name}2 + {16 - shift});"]
     assert reads == [["16", f"v_{name});"], later, first]
+
+
+@pytest.mark.parametrize(
+    ("score", "read"), [("sum[e](Q * K)", "read_pairs"), ("sum[e](Q * K) + sum[e](tanh(Q) * K)", "read_rows")]
+)
+def test_what_products_alone_read_is_read_in_pairs(score: str, read: str) -> None:
+    """Products of bfloat16 want rows two by two; what else reads the rows wants them as float."""
+    head = "attention a(Q[b,h,m,e], K[b,h,n,e], V[b,h,n,f]) -> O:\n"
+    made = kernels(
+        attnc.compile(f"{head}    O[b,h,m,f] = sum[n](relu({score}) * V)\n").program(),
+        "cpu",
+        "bf16",
+        {"e": 40, "f": 40},
+    )
+    source = made["forward"].source
+    assert f"ATTNC_USES({read}, " in source
+    assert ("p_Q(&v_Q[0][0], t_Q" in source) == (read == "read_pairs")

@@ -5,6 +5,7 @@
 #include "amx_sums.h"
 #include "functions.h"
 #include "pairs.h"
+#include "rows.h"
 #include "turned.h"
 
 namespace attnc {
@@ -43,6 +44,34 @@ template <int BM> ATTNC_ONCE void pack(uint32_t* to, const float* x, int64_t dep
   }
 }
 
+// Rows of memory as columns of pairs of rows: two values side by side are turned as one of 32 bits. Where tile registers
+// are not granted they are columns of x.
+template <int BM>
+ATTNC_ONCE void read_pairs(uint32_t* to, float* x, const bfloat16* from, int64_t row, int64_t step, int rows, int columns) {
+  if (!granted || step != 1) {
+    read_rows<BM>(from, row, step, rows, columns, (float(*)[BM])x);
+    if (granted) pack<BM>(to, x, columns);
+    return;
+  }
+  for (int c = 0; c < columns; c += 32) {
+    const int left = columns - c;
+    for (int m = 0; m < BM; m += 16) {
+      Full<float> both[16];
+      #pragma GCC unroll 16
+      for (int i = 0; i < 16; ++i) {
+        both[i] = Full<float>{};
+        if (m + i >= rows) continue;
+        const bfloat16* line = from + (m + i) * row + c;
+        if (left >= 32) __builtin_memcpy(&both[i], line, 64);
+        else __builtin_memcpy(&both[i], line, 2 * left);
+      }
+      exchanged<1, float>(both);
+      #pragma GCC unroll 16
+      for (int i = 0; i < 16; ++i) *(Full<float>*)(to + (c / 2 + i) * BM + m) = both[i];
+    }
+  }
+}
+
 // What is rounded where it is made.
 template <int N> ATTNC_INLINE Lanes<float, N> narrow_exp2_(Lanes<float, N> x) { return power_of_2<true>(x); }
 template <int N> ATTNC_INLINE Lanes<float, N> narrow_exp_(Lanes<float, N> x) { return narrow_exp2_(x * Lanes<float, N>(1.44269504f)); }
@@ -56,6 +85,9 @@ template <int BM, int DEPTH> struct Packed {
   uint32_t* pairs;
   Packed(const Packed&) = delete;
   Packed(float* x) : rows(x), pairs(LARGE ? room<uint32_t>(SIZE) : own) {}  // its rows are put one by one
+  Packed(float* x, const bfloat16* from, int64_t row, int64_t step, int count, int columns) : Packed(x) {
+    read_pairs<BM>(pairs, x, from, row, step, count, columns);
+  }
   Packed(float* x, int64_t depth) : Packed(x) {
     if (granted) pack<BM>(pairs, x, depth);
   }

@@ -6,6 +6,7 @@
 #include "functions.h"
 #include "matmul.h"
 #include "pairs.h"
+#include "rows.h"
 
 namespace attnc {
 
@@ -20,8 +21,17 @@ ATTNC_INLINE void awake() {}
 template <class L> ATTNC_INLINE L narrow_exp2_(L x) { return exp2_(x); }
 template <class L> ATTNC_INLINE L narrow_exp_(L x) { return exp_(x); }
 
+// Rows of memory as columns of x.
+template <int BM>
+ATTNC_ONCE void read_pairs(uint32_t*, float* x, const bfloat16* from, int64_t row, int64_t step, int rows, int columns) {
+  read_rows<BM>(from, row, step, rows, columns, (float(*)[BM])x);
+}
+
 template <int BM, int DEPTH> struct Packed {
   float* const rows;
+  Packed(float* x, const bfloat16* from, int64_t row, int64_t step, int count, int columns) : rows(x) {
+    read_pairs<BM>(nullptr, x, from, row, step, count, columns);
+  }
   Packed(float* x) : rows(x) {}
   Packed(float* x, int64_t) : rows(x) {}
   template <bool ODD, class L> ATTNC_INLINE void put(int k, int m, L x, L&, Half<ODD>) { attnc::put(rows + k * BM + m, x); }

@@ -4,15 +4,19 @@
 
 namespace attnc {
 
+// As bfloat16 in the low halves: to nearest, ties to even; NaN stays NaN.
+ATTNC_INLINE Full<uint32_t> as_bfloat16(Full<float> x) {
+  typedef Full<uint32_t> U;
+  const U bits = (U)x, up = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16, nan = (bits >> 16) | 0x40;
+  return (bits & 0x7fffffff) > 0x7f800000 ? nan : up;
+}
+
 template <class T, class S> ATTNC_INLINE void to_row(S* to, Full<T> x) {
   constexpr int N = BYTES / (int)sizeof(T);
   if constexpr (__is_same(S, T)) {
     *(Full<T>*)to = x;
-  } else if constexpr (__is_same(S, bfloat16) && __is_same(T, float)) {  // to nearest, ties to even; NaN stays NaN
-    typedef Full<uint32_t> U;
-    const U bits = (U)x, up = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16, nan = (bits >> 16) | 0x40;
-    const U found = (bits & 0x7fffffff) > 0x7f800000 ? nan : up;
-    const auto low = __builtin_convertvector(found, typename Vector<2 * N, uint16_t>::type);
+  } else if constexpr (__is_same(S, bfloat16) && __is_same(T, float)) {
+    const auto low = __builtin_convertvector(as_bfloat16(x), typename Vector<2 * N, uint16_t>::type);
     __builtin_memcpy(to, &low, sizeof(low));
   } else {
     for (int i = 0; i < N; ++i) to[i] = stored<S>(x[i]);
@@ -70,16 +74,36 @@ ATTNC_ONCE void read_rows(const S* from, int64_t row_stride, int64_t step, int r
     for (int c = whole; c < columns; ++c) tile[c][m] = m < rows ? (T)real(from[m * row_stride + c * step]) : 0;
 }
 
+// The same of bfloat16, for as many columns as fill vectors: two side by side are turned as one of 32 bits.
+template <int BM>
+ATTNC_INLINE int write_pairs(bfloat16* to, int64_t row_stride, int rows, int columns, const float (*tile)[BM]) {
+  constexpr int N = BYTES / 4;
+  const int whole = columns / (2 * N) * (2 * N);
+  for (int m = 0; m < rows; m += N)
+    for (int c = 0; c < whole; c += 2 * N) {
+      Full<float> x[N];
+      #pragma GCC unroll 16
+      for (int i = 0; i < N; ++i)
+        x[i] = (Full<float>)(as_bfloat16(*(const Full<float>*)&tile[c + 2 * i][m]) | as_bfloat16(*(const Full<float>*)&tile[c + 2 * i + 1][m]) << 16);
+      exchanged<1, float>(x);
+      #pragma GCC unroll 16
+      for (int i = 0; i < N; ++i)
+        if (m + i < rows) __builtin_memcpy(to + (m + i) * row_stride + c, &x[i], BYTES);
+    }
+  return whole;
+}
+
 // to[row * row_stride + column * step] = tile[column][row], for the rows that are there.
 template <int BM, class T, class S>
 ATTNC_ONCE void write_rows(S* to, int64_t row_stride, int64_t step, int rows, int columns, const T (*tile)[BM]) {
   constexpr int N = BYTES / (int)sizeof(T);
-  int whole = 0;
+  int first = 0, whole = 0;
   if constexpr (BM % N == 0)
     if (step == 1) {
+      if constexpr (__is_same(S, bfloat16) && __is_same(T, float)) first = write_pairs<BM>(to, row_stride, rows, columns, tile);
       whole = columns / N * N;
       for (int m = 0; m < rows; m += N)
-        for (int c = 0; c < whole; c += N) {
+        for (int c = first; c < whole; c += N) {
           Full<T> x[N];
           #pragma GCC unroll 16
           for (int i = 0; i < N; ++i) x[i] = *(const Full<T>*)&tile[c + i][m];
