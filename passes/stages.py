@@ -86,6 +86,8 @@ def _role(shapes: Shapes, part: Part, index: str, kept: frozenset[str]) -> Role 
     inner = tuple(item for item in indices if item != parallel and _is_column(shapes, bodies, family, item))
     inner = inner or tuple(item for item in indices if item != parallel and item in shapes.short)
     inner = inner or tuple(item for item in indices if _is_factor(shapes, bodies, family, parallel, item))[-1:]
+    if columns := _rows_of_matrix(shapes, inner):
+        parallel, inner = columns[0], tuple(item for item in inner if item != columns[0])
     grid = tuple(item for item in indices if item != parallel and item not in inner)
     return Role(index, family, parallel, grid, inner, bool(shared))
 
@@ -157,6 +159,16 @@ def _is_factor(shapes: Shapes, bodies: tuple[Expr, ...], family: str, parallel: 
     having = [read for read in reads if item in free_indices(read)]
     shared = all(parallel not in free_indices(read) for read in having) and item not in {parallel, *shapes.walked}
     return shared and 0 < len(having) < len(reads) and not any(_joint(shapes, expr, item, family) for expr in bodies)
+
+
+def _rows_of_matrix(shapes: Shapes, inner: tuple[str, ...]) -> list[str]:
+    """Where a row would keep a matrix, the axes of it that can be tiled in its stead.
+
+    Before   dW[q,l,k] = sum[b](X[b,l] * g(b, q, k)), rows q, each with all l and k
+    After    rows l, a program for each q: what the stream brings is there once for all l
+    """
+    long = [item for item in inner if item not in shapes.short]
+    return [item for item in long if item not in shapes.features] if len(long) > 1 else []
 
 
 def _lacked(shapes: Shapes, inside: tuple[Expr, ...], family: str, item: str) -> bool:

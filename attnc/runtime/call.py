@@ -24,8 +24,8 @@ Tensors = dict[str, torch.Tensor]
 class Call:
     """Its program and extents, the inputs that have gradients, the outputs' types where not by rule, and what ran.
 
-    Its gradients are `precise` where one would show how the first output was rounded: they are not made of that. It holds
-    no tensor: those are PyTorch's to keep, which notices when one is changed in between.
+    Its gradients are `precise` where one would show how the first output was rounded: they are not made of that. It
+    holds no tensor: those are PyTorch's to keep, which notices when one is changed in between.
     """
 
     program: Program

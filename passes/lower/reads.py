@@ -17,14 +17,22 @@ if TYPE_CHECKING:
 
 
 def read(values: Values, expr: Read) -> k.Value:
-    """A read as a load; what lies along the stream is masked by the conditions on it."""
+    """A read as a load; what lies along the stream is masked by the conditions on it.
+
+    On a GPU a condition that the loop has to compute first masks what was loaded: loads are ahead of the loop.
+    """
     subs = tuple(_subscript(values, sub) for sub in expr.subs)
     along = any(values.scope.level(index) for index in free_indices(expr) if index in values.frame.streams)
     bounds = zip(expr.subs, values.frame.bounds(expr.tensor), strict=True)
     inside = tuple(place for place, (sub, axis) in enumerate(bounds) if _wraps(sub, axis))
-    when = (*(values.masks if along else ()), *_in_range(values, expr, subs, inside))
+    masks, dtype = values.masks if along else (), values.frame.dtypes[expr.tensor]
+    late = [mask for mask in masks if values.frame.target.kind != "cpu" and values.scope.folds(mask)]
+    when = (*(mask for mask in masks if mask not in late), *_in_range(values, expr, subs, inside))
     load = k.Load("", expr.tensor, subs, when, inside, span=expr.span)
-    return values.scope.load(f"{expr.tensor}", load, values.frame.dtypes[expr.tensor])
+    found: k.Value = values.scope.load(f"{expr.tensor}", load, dtype)
+    for mask in late:
+        found = values.scope.let(expr.tensor, k.Map("select", (mask, found, k.Const(0, dtype))), expr.span)
+    return found
 
 
 def _subscript(values: Values, sub: Expr) -> k.Value:

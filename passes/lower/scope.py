@@ -64,6 +64,12 @@ class Scope:
         """The axes of a value in canonical order."""
         return self.type(value).axes
 
+    def folds(self, value: k.Value) -> bool:
+        """Whether a value is made of a product or of a reduction of tiles."""
+        nodes = list(walk(value))
+        made = (self.meaning[node.name] for node in nodes if isinstance(node, k.Use) and node.name in self.meaning)
+        return any(isinstance(node, k.Dot | k.Reduce) for node in nodes) or any(map(self.folds, made))
+
     def level(self, index: str) -> int:
         """The block that binds an index, 0 where no loop does."""
         return max((place for place, block in enumerate(self.blocks) if block.index == index), default=0)

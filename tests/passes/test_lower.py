@@ -7,12 +7,15 @@ import math
 import pytest
 import torch
 
+import attnc
+from attnc.compiler import lowered
 from attnc.ir import kernel as k
 from attnc.ir.interpret import run
 from attnc.ir.kernel import Kernel
-from attnc.ir.target import Target
+from attnc.ir.target import Target, find_target
 from attnc.ir.walk import walk
 from attnc.passes.lower.scope import Scope
+from attnc.runtime.explain_backward import whole_backward
 from tests.passes import monoids
 from tests.passes.lowered import (
     SHAPES,
@@ -225,3 +228,27 @@ def test_a_value_bound_outside_takes_no_name_that_a_loop_inside_has_bound() -> N
     assert isinstance(inner, k.Use)
     assert isinstance(outer, k.Use)
     assert inner.name != outer.name
+
+
+@pytest.mark.parametrize(("name", "late"), [("sm_90", False), ("cpu", True)])
+def test_on_a_gpu_no_load_waits_for_a_product_of_its_turn(name: str, late: bool) -> None:
+    """Its gradients are those of scores above 0, which the loop computes: what is loaded ahead cannot know them."""
+    steps = whole_backward(attnc.load("std:relu_random_features").program()).steps
+    found = [
+        (stage, own.explicit) for _, own in steps if own is not None for stage in own.streams if stage.name == "dW_of"
+    ]
+    ((stream, cascade),) = found
+    dtypes: dict[str, k.DType] = {item.name: "bfloat16" for item in cascade.inputs if item.type == "real"}
+    dtypes |= dict.fromkeys((finish.tensor for finish in stream.monoid.finishes), "float32")
+    extents = {item.index: 16 for item in cascade.ranges}
+    kernel = lowered(stream, cascade, find_target(name), dtypes, extents)
+    nodes = list(walk(kernel))
+    made = {node.name: node.value for node in nodes if isinstance(node, k.Let)}
+
+    def folds(value: k.Value) -> bool:
+        inside = list(walk(value))
+        uses = [made[node.name] for node in inside if isinstance(node, k.Use) and node.name in made]
+        return any(isinstance(node, k.Dot | k.Reduce) for node in inside) or any(map(folds, uses))
+
+    assert any(folds(test) for node in nodes if isinstance(node, k.Load) for test in node.when) == late
+    assert any(isinstance(node, k.Map) and node.op == "select" for node in nodes)

@@ -4,6 +4,7 @@ import pytest
 
 import attnc
 from attnc.ir.stage import Host, Stream
+from attnc.runtime.explain_backward import whole_backward
 
 PROJECTED = "    Q[b,h,m,e] = X[b,m,d] * Wq\n    K[b,h,n,e] = X * Wk\n    V[b,h,n,f] = X * Wv\n"
 HEADS = "X[b,n,d], Wq[d,h,e], Wk[d,h,e], Wv[d,h,f]"
@@ -63,3 +64,16 @@ def test_a_position_is_no_part_of_a_tile_whatever_its_rows_share() -> None:
     (stage,) = attnc.compile(f"attention a(X[b,n,e], U[c,e], W[m,c]) -> Y:\n{layers}").program().plan.stages
     assert isinstance(stage, Stream)
     assert (stage.parallel, stage.stream, stage.grid) == ("n", "c", ("b", "m"))
+
+
+def test_of_a_matrix_for_each_row_the_rows_are_tiled() -> None:
+    """Every weight of Q units has a gradient for each of L inputs: a program for each unit, its rows the inputs."""
+    steps = whole_backward(attnc.load("std:sparsey").program()).steps
+    stages = [
+        stage for _, own in steps if own is not None for stage in own.streams if stage.name in ("dWD", "dWH", "dWU")
+    ]
+    assert {(stage.name, stage.grid, stage.parallel, stage.stream) for stage in stages} == {
+        ("dWD", ("q",), "l", "b"),
+        ("dWH", ("q",), "j", "b"),
+        ("dWU", ("q",), "i", "b"),
+    }

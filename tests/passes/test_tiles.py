@@ -179,25 +179,16 @@ def test_some_rivals_are_tiles_that_the_model_doubts() -> None:
     assert all(item[2] != first[2] or item[0] < first[0] or item[1] < first[1] for item in doubted)
 
 
-def backward_stage(name: str, first: str) -> tuple[Stream, Cascade]:
-    """The stage of a backward that gives this first."""
-    steps = whole_backward(attnc.load(name).program()).steps
-    return next(
-        (stage, own.explicit) for _, own in steps if own is not None for stage in own.streams if stage.name == first
-    )
+MATRICES = "attention a(X[b,i], T[b,q,j], W[q,j]) -> G:\n    S[b,q] = T * W\n    G[q,i,j] = sum[b](X * T where S > 0)\n"
 
 
-@pytest.mark.parametrize(
-    ("name", "first", "alone"), [("relu_random_features", "dW_of", False), ("sparsey", "dWD", True)]
-)
-def test_where_no_tile_fits_the_smallest_has_the_most_warps(name: str, first: str, alone: bool) -> None:
-    """What keeps a matrix for each row; several times the registers there are take any assembler minutes."""
-    stream, cascade = backward_stage(f"std:{name}", first)
-    dtypes: dict[str, DType] = {item.name: "bfloat16" for item in cascade.inputs if item.type == "real"}
-    last = {item.indices[-1] for item in cascade.inputs if item.indices}
-    extents = {item.index: 128 if item.index in last else 16 for item in cascade.ranges}
-    target = find_target("sm_90")
-    found = choose_tiles(stream, cascade, target, dtypes, extents)
+@pytest.mark.parametrize(("width", "alone"), [(16, False), (128, True)])
+def test_where_no_tile_fits_the_smallest_has_the_most_warps(width: int, alone: bool) -> None:
+    """Every row keeps a matrix; several times the registers there are take any assembler minutes."""
+    program, target = attnc.compile(MATRICES).program(), find_target("sm_90")
+    (stream,), cascade = program.streams, program.explicit
+    dtypes: dict[str, DType] = dict.fromkeys("XTW", "bfloat16")
+    given = stream, cascade, target, dtypes, {"i": width, "j": 128}
+    found = choose_tiles(*given)
     assert (found.parallel, found.stream, found.warps) == (16, 16, target.warps[-1])
-    tried = rivals(stream, cascade, target, dtypes, extents)
-    assert (len(tried) == 1) == alone
+    assert (len(rivals(*given)) == 1) == alone
