@@ -30,8 +30,9 @@ def read(values: Values, expr: Read) -> k.Value:
     when = (*(mask for mask in masks if mask not in late), *_in_range(values, expr, subs, inside))
     load = k.Load("", expr.tensor, subs, when, inside, span=expr.span)
     found: k.Value = values.scope.load(f"{expr.tensor}", load, dtype)
+    nothing = k.Const(False if dtype == "bool" else 0, dtype)
     for mask in late:
-        found = values.scope.let(expr.tensor, k.Map("select", (mask, found, k.Const(0, dtype))), expr.span)
+        found = values.scope.let(expr.tensor, k.Map("select", (mask, found, nothing)), expr.span)
     return found
 
 
