@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from attnc.ir.cascade import Coord, Expr, Map, Part, Read, Reduce
+from attnc.ir.cascade import Expr, Map, Part, Reduce
 from attnc.ir.indices import free_indices
-from attnc.ir.walk import walk
+from attnc.passes.across import is_column, is_factor, joins, lacked, rows_of_matrix, varies
 from attnc.passes.defined import dependencies
 from attnc.passes.derive.reductions import cut
-from attnc.passes.families import Shapes, joint
+from attnc.passes.families import Shapes
 
 
 @dataclass(frozen=True)
@@ -69,24 +69,24 @@ def _role(shapes: Shapes, part: Part, index: str, kept: frozenset[str]) -> Role 
     tests = _along(shapes, [test for piece in pieces for test in piece.when], family, kept)
     compared = {item for test in tests for item in free_indices(test)}
     beside = {
-        item for test in tests for atom in _atoms(test) if _varies(shapes, atom, family) for item in free_indices(atom)
+        item for test in tests for atom in _atoms(test) if varies(shapes, atom, family) for item in free_indices(atom)
     }
     meeting = [
         item
         for item in indices
-        if item not in shapes.features and (item in compared or any(_joint(shapes, x, item, family) for x in bodies))
+        if item not in shapes.features and (item in compared or any(joins(shapes, x, item, family) for x in bodies))
     ]
     if not meeting:
         return None
     stored = kept | _projections(shapes, part.tensor, set(meeting), family)
     operands = _along(shapes, [expr for piece in pieces for expr in (piece.body, *piece.when)], family, stored)
-    shared = [item for item in meeting if _lacked(shapes, operands, family, item)]
+    shared = [item for item in meeting if lacked(shapes, operands, family, item)]
     candidates = shared or meeting
     parallel = _rows(shapes, candidates, [item for item in candidates if item in beside])
-    inner = tuple(item for item in indices if item != parallel and _is_column(shapes, bodies, family, item))
+    inner = tuple(item for item in indices if item != parallel and is_column(shapes, bodies, family, item))
     inner = inner or tuple(item for item in indices if item != parallel and item in shapes.short)
-    inner = inner or tuple(item for item in indices if _is_factor(shapes, bodies, family, parallel, item))[-1:]
-    if columns := _rows_of_matrix(shapes, inner):
+    inner = inner or tuple(item for item in indices if is_factor(shapes, bodies, family, parallel, item))[-1:]
+    if columns := rows_of_matrix(shapes, inner):
         parallel, inner = columns[0], tuple(item for item in inner if item != columns[0])
     grid = tuple(item for item in indices if item != parallel and item not in inner)
     return Role(index, family, parallel, grid, inner, bool(shared))
@@ -111,7 +111,7 @@ def _projections(shapes: Shapes, name: str, meeting: set[str], family: str) -> s
 def _along(shapes: Shapes, exprs: Sequence[Expr], family: str, kept: frozenset[str]) -> tuple[Expr, ...]:
     """The expressions that vary along the stream, every definition in them opened."""
     opened = (shapes.open_all(item, kept) for item in exprs)
-    return tuple(item for item in opened if _varies(shapes, item, family))
+    return tuple(item for item in opened if varies(shapes, item, family))
 
 
 def _rows(shapes: Shapes, candidates: Sequence[str], compared: Sequence[str]) -> str:
@@ -127,54 +127,6 @@ def _atoms(test: Expr) -> Iterator[Expr]:
             yield from _atoms(arg)
     else:
         yield test
-
-
-def _varies(shapes: Shapes, expr: Expr, family: str) -> bool:
-    return any(shapes.family[index] == family for index in free_indices(expr))
-
-
-def _joint(shapes: Shapes, expr: Expr, item: str, family: str) -> bool:
-    """Whether the two meet in more than a product."""
-    along = (index for index in free_indices(expr) if shapes.family[index] == family)
-    return any(joint(expr, item, index) for index in along)
-
-
-def _is_column(shapes: Shapes, bodies: tuple[Expr, ...], family: str, item: str) -> bool:
-    """Whether an index is whole inside a tile: a feature, or the last axis of streamed values that all scores lack."""
-    if item in shapes.features:
-        return True
-    found = (node for expr in bodies for node in walk(expr) if isinstance(node, Read) and item in free_indices(node))
-    reads = [read for read in found if _varies(shapes, read, family)]
-    last = all(node.subs[-1] == Coord(item) for node in reads) and bool(reads)
-    return last and not any(_joint(shapes, expr, item, family) for expr in bodies)
-
-
-def _is_factor(shapes: Shapes, bodies: tuple[Expr, ...], family: str, parallel: str, item: str) -> bool:
-    """Whether an index is one of some streamed factor that all rows share and of no other, wherever it stands there.
-
-    Before   Y[b,n,d] = sum[c](relu(sum[e](U[c,e] * X[b,n,e])) * W[d,c])
-    After    d is whole inside a tile: what c brings is computed once for all d
-    """
-    reads = [node for expr in bodies for node in walk(expr) if isinstance(node, Read) and _varies(shapes, node, family)]
-    having = [read for read in reads if item in free_indices(read)]
-    shared = all(parallel not in free_indices(read) for read in having) and item not in {parallel, *shapes.walked}
-    return shared and 0 < len(having) < len(reads) and not any(_joint(shapes, expr, item, family) for expr in bodies)
-
-
-def _rows_of_matrix(shapes: Shapes, inner: tuple[str, ...]) -> list[str]:
-    """Where a row would keep a matrix, the axes of it that can be tiled in its stead.
-
-    Before   dW[q,l,k] = sum[b](X[b,l] * g(b, q, k)), rows q, each with all l and k
-    After    rows l, a program for each q: what the stream brings is there once for all l
-    """
-    long = [item for item in inner if item not in shapes.short]
-    return [item for item in long if item not in shapes.features] if len(long) > 1 else []
-
-
-def _lacked(shapes: Shapes, inside: tuple[Expr, ...], family: str, item: str) -> bool:
-    """Whether some operand of the stream lacks the index, or there is none: rows of a tile share what is read."""
-    reads = [node for expr in inside for node in walk(expr) if isinstance(node, Read) and _varies(shapes, node, family)]
-    return not reads or any(item not in free_indices(read) for read in reads)
 
 
 def roles(shapes: Shapes) -> dict[str, Role]:
