@@ -120,9 +120,7 @@ def _spread(least: Choice, work: Work, target: Target) -> list[Choice]:
 def _all_weighed(stream: Stream, target: Target, dtypes: Mapping[str, DType], work: Work) -> list[Choice]:
     narrow = any(dtype in target.narrow for dtype in dtypes.values())
     target = replace(target, keys=(*target.long, *target.keys)) if narrow else replace(target, nearest=0)
-    found = [weighed(*sides, work, target, narrow) for sides in _candidates(stream, target, work)]
-    lacking = target.spent and all(item.fault for item in found)
-    return [*found, *_spread(found[-1], work, target)] if lacking else found
+    return [weighed(*sides, work, target, narrow) for sides in _candidates(stream, target, work)]
 
 
 def _ranked(found: list[Choice]) -> list[Choice]:

@@ -183,12 +183,14 @@ MATRICES = "attention a(X[b,i], T[b,q,j], W[q,j]) -> G:\n    S[b,q] = T * W\n   
 
 
 @pytest.mark.parametrize(("width", "alone"), [(16, False), (128, True)])
-def test_where_no_tile_fits_the_smallest_has_the_most_warps(width: int, alone: bool) -> None:
+def test_where_no_tile_fits_the_smallest_is_tried_with_the_most_warps_at_last(width: int, alone: bool) -> None:
     """Every row keeps a matrix; several times the registers there are take any assembler minutes."""
     program, target = attnc.compile(MATRICES).program(), find_target("sm_90")
     (stream,), cascade = program.streams, program.explicit
     dtypes: dict[str, DType] = dict.fromkeys("XTW", "bfloat16")
     given = stream, cascade, target, dtypes, {"i": width, "j": 128}
     found = choose_tiles(*given)
-    assert (found.parallel, found.stream, found.warps) == (16, 16, target.warps[-1])
+    assert (found.parallel, found.stream, found.warps) == (16, 16, target.warps[0])
+    *_, last = rivals(*given)
+    assert last.warps == (target.warps[0 if alone else -1],)
     assert (len(rivals(*given)) == 1) == alone
