@@ -1,5 +1,5 @@
-"""What is learned in float32 beside queries, keys and values of 16 bits has gradients as close as float32 has, and what
-all rows share is not made of the output as it is rounded.
+"""On a CPU what is learned in float32 beside queries, keys and values of 16 bits has gradients as close as float32 has;
+no gradient that would show how the output was rounded is made of it.
 """
 
 import pytest
