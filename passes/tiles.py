@@ -51,7 +51,7 @@ def choose_tiles(
     """
     work = work_of(stream, cascade, dtypes, extents)
     found = _all_weighed(stream, target, dtypes, work)
-    best = _ranked(found)[0]
+    best = _ranked(found, target)[0]
     lines = tuple(_reasons(stream, target, work, best, found))
     return Tiles(best.rows, best.keys, best.footprint, lines, best.warps, best.stages, best.cycles, best.resident)
 
@@ -72,7 +72,7 @@ def rivals(
     """
     work = work_of(stream, cascade, dtypes, extents)
     found = _all_weighed(stream, target, dtypes, work)
-    ranked = _ranked(found)
+    ranked = _ranked(found, target)
     if target.spent and ranked[0].registers > HOPELESS * target.registers:
         return (_narrowed(target, ranked[0]),)
     near = [item for item in ranked[:FEW] if item.cycles <= NEAR * ranked[0].cycles]
@@ -123,11 +123,20 @@ def _all_weighed(stream: Stream, target: Target, dtypes: Mapping[str, DType], wo
     return [weighed(*sides, work, target, narrow) for sides in _candidates(stream, target, work)]
 
 
-def _ranked(found: list[Choice]) -> list[Choice]:
-    """The candidates that fit, the best first; where none does the smallest, then those of the fewest registers."""
+def _ranked(found: list[Choice], target: Target) -> list[Choice]:
+    """The candidates that fit, the best first.
+
+    Where none does the smallest that fills a matrix unit, for the model may err; then the smallest, then those of the
+    fewest registers.
+    """
     fitting = [item for item in found if not item.fault]
-    best = sorted(fitting, key=lambda item: (item.cycles, item.footprint, item.registers))
-    return best or [found[-1], *sorted(found[:-1], key=lambda item: (item.registers, item.cycles))]
+    if fitting:
+        return sorted(fitting, key=lambda item: (item.cycles, item.footprint, item.registers))
+    most = HOPELESS * target.registers
+    filling = [item for item in found if item.rows >= target.unit > 0 and item.onchip <= target.onchip]
+    first = [item for item in filling[-1:] if item.registers <= most and item is not found[-1]]
+    rest = sorted(found[:-1], key=lambda item: (item.registers, item.cycles))
+    return [*first, found[-1], *(item for item in rest if item not in first)]
 
 
 def _candidates(stream: Stream, target: Target, work: Work) -> Iterator[tuple[int, int, int]]:

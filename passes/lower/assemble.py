@@ -78,7 +78,9 @@ class Lowering:
     def _finish(self) -> tuple[k.Statement, ...]:
         values, states = self.values, self.folding.states
         with self.scope.block() as block:
-            for item in self.monoid.parts:
+            for gauge in self.monoid.gauges:
+                values.bound[gauge.name] = self.folding.gauges.natural(gauge)
+            for item in self.monoid.accumulators:
                 values.bound[item.name] = k.Use(states[item.name])
             for finish in self.monoid.finishes:
                 block.body.append(self._store(finish))

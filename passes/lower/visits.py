@@ -70,10 +70,13 @@ class Visits:
     def _run(self, number: int, found: list[Piece], step: int, shared: tuple[Expr, ...]) -> None:
         """The loops of pieces that lie side by side."""
         segment, cpu = self.monoid.segments[number], self.frame.target.kind == "cpu"
-        asked = self._data_tells(shared, segment.index)
-        if cpu and not asked and [piece.cut for piece in found] == [True, False, True]:
+        asked, thrice = self._data_tells(shared, segment.index), [piece.cut for piece in found] == [True, False, True]
+        if cpu and not asked and thrice:
             self._joined(number, found, step)
-        elif cpu and asked and len(found) > 1 and self._tells_whole(segment, shared, step):
+        elif asked and (
+            (cpu and len(found) > 1 and self._tells_whole(segment, shared, step))
+            or (not cpu and thrice and self._asks_pairs(segment, shared, step))
+        ):
             self._loop(number, Piece(found[0].lo, found[-1].hi, True), step, shared)
         else:
             for piece in found:
@@ -86,6 +89,12 @@ class Visits:
             if found is None or self._data_tells(found.rest, segment.index):
                 return False
             return whole_tile(self.values, segment, found.rest, step) is not None
+
+    def _asks_pairs(self, segment: Segment, tests: tuple[Expr, ...], step: int) -> bool:
+        """Whether each tile asks every pair if it is seen: of whole ones a loop of their own would spare little."""
+        with self.scope.block(segment.index, tiled=step > 1):  # to look at, not to keep
+            found = told(self.values, tests)
+            return found is None or self._data_tells(found.rest, segment.index)
 
     def _joined(self, number: int, found: list[Piece], step: int) -> None:
         """One loop over cut tiles, whole ones and cut ones again: what is done with a tile is there once."""

@@ -129,24 +129,30 @@ def fewest_rows(kernel: GeneratedKernel) -> int | None:
 
 
 def _resources(kernel: GeneratedKernel, make: bool) -> Resources:
-    taken, target = facts(kernel, make=make)["taken"], kernel.target
+    taken, target = kept(kernel, ("taken",), make=make)["taken"], kernel.target
     occupancy = target.occupancy(taken["registers"], taken["shared"], kernel.signature.warps)
     return Resources(**taken, occupancy=occupancy)
 
 
 def facts(kernel: GeneratedKernel, *, make: bool = True) -> dict[str, Any]:
     """What the machine code of a kernel takes and is made of, from what is kept if it is there."""
+    return kept(kernel, ("taken", "matrix"), make=make)
+
+
+def kept(kernel: GeneratedKernel, asked: tuple[str, ...], *, make: bool = True) -> dict[str, Any]:
+    """What is kept of a kernel, made first where it lacks what is asked: of a rival nobody counts the instructions."""
     file = KEPT / f"{identity(kernel.source, kernel.signature, kernel.target)[:32]}.json"
-    if not file.exists():
-        if not make:
-            raise MissingError(kernel.role)
-        taken = {name: getattr(kernel.resources, name) for name in ("registers", "spills", "shared")}
-        text = json.dumps({"taken": taken, **instructions(kernel)})
-        KEPT.mkdir(exist_ok=True)
-        part = file.with_suffix(".part")
-        part.write_text(text)
-        part.rename(file)
-    found: dict[str, Any] = json.loads(file.read_text())
+    found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    if all(name in found for name in asked):
+        return found
+    if not make:
+        raise MissingError(kernel.role)
+    found |= {"taken": {name: getattr(kernel.resources, name) for name in ("registers", "spills", "shared")}}
+    found |= instructions(kernel) if "matrix" in asked else {}
+    KEPT.mkdir(exist_ok=True)
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps(found))
+    part.rename(file)
     return found
 
 
