@@ -12,6 +12,7 @@ from attnc.ir.stage import Host, Plan, Stage, Stream
 from attnc.ir.types import types_of
 from attnc.ir.walk import walk
 from attnc.passes.differentiate.ends import WHOLE
+from attnc.passes.differentiate.held import held
 from attnc.passes.differentiate.pullback import FLAT
 from attnc.passes.differentiate.save import saved
 from attnc.passes.differentiate.stage import Differentiated
@@ -37,8 +38,9 @@ def backward(
     Holds    by the chain rule: what comes in at a tensor is the sum of what its readers hand on.
     """
     types = types_of(cascade)
-    active = _active(cascade, plan, set(wanted))
     incoming = {name for name in given if types[name] == "real"}
+    still = held(cascade, incoming)
+    active = _active(cascade, plan, set(wanted)) - still
     steps: list[Adjoint] = []
     kept: dict[str, tuple[Kept, ...]] = {}
     for stage in reversed(plan.stages):
@@ -48,7 +50,8 @@ def backward(
             continue
         own = statements(cascade, plan, stage)
         if isinstance(stage, Stream) and not _hides(cascade, own, stage):
-            found = Differentiated(stage, cascade, frozenset(reads), frozenset(reached), precise=precise)
+            sides = frozenset(reads), frozenset(reached)
+            found = Differentiated(stage, cascade, *sides, still=still, precise=precise)
             step, kept[stage.name] = _streamed(found, planned)
         else:
             names = tuple(sorted(reads))
@@ -57,8 +60,8 @@ def backward(
         if step.gradients:
             steps.append(step)
             incoming |= {name for name, _ in step.gradients}
-    held, again = saved(cascade, plan, steps)
-    return Backward(tuple(steps), tuple((name, items) for name, items in kept.items() if items), held, again)
+    read, again = saved(cascade, plan, steps)
+    return Backward(tuple(steps), tuple((name, items) for name, items in kept.items() if items), read, again)
 
 
 def _streamed(found: Differentiated, planned: Planner) -> tuple[Adjoint, tuple[Kept, ...]]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attnc.ir.cascade import Cascade, Map, Reduce, Tensor
-from attnc.ir.dependence import read_names, reads_of, sources
+from attnc.ir.cascade import Cascade, Reduce
 from attnc.ir.stage import Gauge, Host, Monoid, Plan, Stream
 from attnc.ir.walk import walk
 from attnc.passes.derive.probe import depends
+from attnc.passes.differentiate.held import held, is_maximum, stopped
 
 
 def references(cascade: Cascade, plan: Plan) -> frozenset[str]:
@@ -23,16 +23,8 @@ def references(cascade: Cascade, plan: Plan) -> frozenset[str]:
     shown = {gauge.name for gauge, shows in gauges if shows}
     found = {gauge.name for gauge, _ in gauges} - shown
     if not shown and not any(isinstance(stage, Host) or _takes_maxima(stage.monoid) for stage in plan.stages):
-        found |= {tensor.name for tensor in cascade.tensors if _is_maximum(tensor)}
-    return frozenset(found) - _stopped(cascade)
-
-
-def _stopped(cascade: Cascade) -> frozenset[str]:
-    """What a stopped value is computed from: there a change of reference may cancel that of the value alone."""
-    stopped = [
-        node for tensor in cascade.tensors for node in walk(tensor) if isinstance(node, Map) and node.op == "stop"
-    ]
-    return sources(reads_of(cascade), (name for node in stopped for name in read_names(node)))
+        found |= {tensor.name for tensor in cascade.tensors if is_maximum(tensor)}
+    return frozenset(found) - stopped(cascade) | held(cascade, cascade.outputs)
 
 
 def _shows(monoid: Monoid, gauge: Gauge) -> bool:
@@ -48,7 +40,3 @@ def _folds(monoid: Monoid) -> Iterator[str]:
     for part in (*monoid.accumulators, *monoid.finishes):
         yield from (node.op for node in walk(part) if isinstance(node, Reduce))
     yield from (item.op for item in monoid.accumulators)
-
-
-def _is_maximum(tensor: Tensor) -> bool:
-    return all(isinstance(part.value, Reduce) and part.value.op == "max" for part in tensor.parts)

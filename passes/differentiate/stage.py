@@ -27,10 +27,18 @@ class Differentiated:
     """The backward of one stage, written step by step: at its sums, at its elements, at the tensors it reads."""
 
     def __init__(
-        self, stream: Stream, cascade: Cascade, wanted: frozenset[str], given: frozenset[str], *, precise: bool = False
+        self,
+        stream: Stream,
+        cascade: Cascade,
+        wanted: frozenset[str],
+        given: frozenset[str],
+        *,
+        still: frozenset[str] = frozenset(),
+        precise: bool = False,
     ) -> None:
-        """Names what comes in, and says how the state is read."""
+        """Names what comes in, and says how the state is read; maxima that are held `still` hand nothing on."""
         self.stream, self.monoid, self.forward = stream, stream.monoid, cascade
+        self.still = still
         self.wanted, self.writer = wanted, Writer(stream, cascade, self._read_state)
         self.finishes = tuple(finish for finish in self.monoid.finishes if finish.tensor in given)
         self.incoming = {item.tensor: self.writer.fresh(f"d{item.tensor}") for item in self.finishes}
@@ -110,7 +118,7 @@ class Differentiated:
             if item.name in at_sums:
                 yield from self._folded(item, self._at_sum(item, at_sums[item.name]))
         for gauge in self.monoid.gauges:
-            total = self._at_reference(gauge)
+            total = None if gauge.name in self.still else self._at_reference(gauge)
             if total is not None:
                 yield from self._folded(gauge, total)
 
