@@ -40,7 +40,7 @@ def backward(
     types = types_of(cascade)
     incoming = {name for name in given if types[name] == "real"}
     still = held(cascade, incoming)
-    active = _active(cascade, plan, set(wanted)) - still
+    active = _active(cascade, plan, set(wanted)) - still.keys()
     steps: list[Adjoint] = []
     kept: dict[str, tuple[Kept, ...]] = {}
     for stage in reversed(plan.stages):

@@ -23,16 +23,22 @@ class _ShowsError(Exception):
     """A value shows the maximum otherwise than by being scaled."""
 
 
-def held(cascade: Cascade, given: Collection[str]) -> frozenset[str]:
+def held(cascade: Cascade, given: Collection[str]) -> dict[str, frozenset[str]]:
     """The maxima that may be held as they are where what comes in at the outputs `given` is handed on.
 
+    With each the tensors that it scales: what these hand on to it is what it hands on itself, the other way.
+
     Before   A_max = max[n](S);  A_exp = exp(shift(S, A_max));  A_sum = sum[n](A_exp);  A = A_exp / A_sum
-    After    A_max
-    Holds    because A_exp and A_sum are scaled alike by exp(-A_max), and A, their quotient, is not.
+    After    A_max, and A_exp and A_sum, which it scales
+    Holds    because these are scaled alike by exp(-A_max), and A, their quotient, is not.
     """
-    apart = stopped(cascade)
-    tops = (item.name for item in cascade.tensors if is_maximum(item) and item.name not in apart)
-    return frozenset(name for name in tops if _is_free(cascade, name, given))
+    apart, found = stopped(cascade), dict[str, frozenset[str]]()
+    for item in cascade.tensors:
+        if is_maximum(item) and item.name not in apart and item.name not in given:
+            scaled = _scaled(cascade, item.name)
+            if scaled.shows.isdisjoint(given) and not any(scaled.degrees.get(name) for name in given):
+                found[item.name] = frozenset(name for name, degree in scaled.degrees.items() if degree)
+    return found
 
 
 def is_maximum(tensor: Tensor) -> bool:
@@ -46,11 +52,11 @@ def stopped(cascade: Cascade) -> frozenset[str]:
     return sources(reads_of(cascade), (name for node in found for name in read_names(node)))
 
 
-def _is_free(cascade: Cascade, top: str, given: Collection[str]) -> bool:
+def _scaled(cascade: Cascade, top: str) -> _Scaled:
     scaled = _Scaled(top)
     for step in cascade.steps:
         scaled.follow([item for name in step.tensors if (item := cascade.tensor(name)) is not None and name != top])
-    return top not in given and scaled.shows.isdisjoint(given) and not any(scaled.degrees.get(name) for name in given)
+    return scaled
 
 
 @dataclass

@@ -24,7 +24,7 @@ def references(cascade: Cascade, plan: Plan) -> frozenset[str]:
     found = {gauge.name for gauge, _ in gauges} - shown
     if not shown and not any(isinstance(stage, Host) or _takes_maxima(stage.monoid) for stage in plan.stages):
         found |= {tensor.name for tensor in cascade.tensors if is_maximum(tensor)}
-    return frozenset(found) - stopped(cascade) | held(cascade, cascade.outputs)
+    return frozenset(found) - stopped(cascade) | frozenset(held(cascade, cascade.outputs))
 
 
 def _shows(monoid: Monoid, gauge: Gauge) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import cast
 
 from attnc.ir.adjoint import Kept
@@ -20,6 +21,7 @@ from attnc.passes.differentiate.reverse import Root, Term, reverse, together
 from attnc.passes.differentiate.writer import Writer
 from attnc.passes.simplify import TRUE
 
+NONE: Mapping[str, frozenset[str]] = MappingProxyType({})
 STATE = "@"  # before the name of a component of the state, as an expression reads it
 
 
@@ -33,10 +35,13 @@ class Differentiated:
         wanted: frozenset[str],
         given: frozenset[str],
         *,
-        still: frozenset[str] = frozenset(),
+        still: Mapping[str, frozenset[str]] = NONE,
         precise: bool = False,
     ) -> None:
-        """Names what comes in, and says how the state is read; maxima that are held `still` hand nothing on."""
+        """Names what comes in, and says how the state is read.
+
+        Maxima that are held `still` hand nothing on for the tensors that they scale.
+        """
         self.stream, self.monoid, self.forward = stream, stream.monoid, cascade
         self.still = still
         self.wanted, self.writer = wanted, Writer(stream, cascade, self._read_state)
@@ -118,7 +123,7 @@ class Differentiated:
             if item.name in at_sums:
                 yield from self._folded(item, self._at_sum(item, at_sums[item.name]))
         for gauge in self.monoid.gauges:
-            total = None if gauge.name in self.still else self._at_reference(gauge)
+            total = self._at_reference(gauge)
             if total is not None:
                 yield from self._folded(gauge, total)
 
@@ -139,7 +144,8 @@ class Differentiated:
 
         A sum relative to a reference changes with it as its correction does.
         """
-        showing = [item for item in self.finishes if depends(self.monoid, item, gauge)]
+        scaled = self.still.get(gauge.name, ())
+        showing = [item for item in self.finishes if item.tensor not in scaled and depends(self.monoid, item, gauge)]
         at_state = _at_state(self._at_elements(self._finish_roots(showing)))
         terms = list(at_state.get(gauge.name, ()))
         for item in self.monoid.accumulators:
