@@ -71,12 +71,10 @@ class Visits:
         """The loops of pieces that lie side by side."""
         segment, cpu = self.monoid.segments[number], self.frame.target.kind == "cpu"
         asked, thrice = self._data_tells(shared, segment.index), [piece.cut for piece in found] == [True, False, True]
-        if cpu and not asked and thrice:
+        asks = self._tells_whole if cpu else self._asks_pairs
+        if cpu and thrice and not asked:
             self._joined(number, found, step)
-        elif asked and (
-            (cpu and len(found) > 1 and self._tells_whole(segment, shared, step))
-            or (not cpu and thrice and self._asks_pairs(segment, shared, step))
-        ):
+        elif asked and (thrice or (cpu and len(found) > 1)) and asks(segment, shared, step):
             self._loop(number, Piece(found[0].lo, found[-1].hi, True), step, shared)
         else:
             for piece in found:
