@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from types import MappingProxyType
 from typing import cast
 
 from attnc.ir.adjoint import Kept
@@ -21,7 +20,6 @@ from attnc.passes.differentiate.reverse import Root, Term, reverse, together
 from attnc.passes.differentiate.writer import Writer
 from attnc.passes.simplify import TRUE
 
-NONE: Mapping[str, frozenset[str]] = MappingProxyType({})
 STATE = "@"  # before the name of a component of the state, as an expression reads it
 
 
@@ -35,16 +33,15 @@ class Differentiated:
         wanted: frozenset[str],
         given: frozenset[str],
         *,
-        still: Mapping[str, frozenset[str]] = NONE,
-        precise: bool = False,
+        still: Mapping[str, frozenset[str]],
+        precise: bool,
     ) -> None:
         """Names what comes in, and says how the state is read.
 
         Maxima that are held `still` hand nothing on for the tensors that they scale.
         """
         self.stream, self.monoid, self.forward = stream, stream.monoid, cascade
-        self.still = still
-        self.wanted, self.writer = wanted, Writer(stream, cascade, self._read_state)
+        self.wanted, self.still, self.writer = wanted, still, Writer(stream, cascade, self._read_state)
         self.finishes = tuple(finish for finish in self.monoid.finishes if finish.tensor in given)
         self.incoming = {item.tensor: self.writer.fresh(f"d{item.tensor}") for item in self.finishes}
         types = self.writer.types

@@ -96,10 +96,8 @@ def test_a_tile_of_one_document_keeps_the_conditions_that_ranges_say_nothing_of(
 
 @pytest.mark.parametrize(("test", "loops"), [("x == y", 3), ("x != y", 1)])
 def test_a_window_whose_pairs_are_asked_anyway_takes_one_loop_on_a_gpu(test: str, loops: int) -> None:
-    attention, inputs = (
-        attnc.compile(HEAD + BODY.format(test=f"0 <= m - n < 60 and {test}"), strict=True),
-        drawn("none"),
-    )
+    text, inputs = HEAD + BODY.format(test=f"0 <= m - n < 60 and {test}"), drawn("none")
+    attention = attnc.compile(text, strict=True)
     source = attention.kernels(target="sm_90", shape={"e": 8, "f": 8})["forward"].source
     assert source.count("for n_first in") == loops
     found = outputs_on(attention, inputs, "sm_90")["O"]
